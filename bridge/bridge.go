@@ -1,0 +1,54 @@
+// Package bridge is the hub between the broker and everything that is bridged
+// into it. It says what a message, a client of the broker and a bridge are, how
+// a bridge announces its device, and it keeps bridges running (Supervise). It
+// knows no broker, no hardware and no protocol but the names of topics.
+package bridge
+
+import (
+	"context"
+	"time"
+)
+
+// A Client is a connection to the broker from within the process. All methods
+// may be called from several goroutines at once.
+type Client interface {
+	// Publish returns when the broker has taken responsibility for m, as an
+	// acknowledgement would tell a network client. The broker keeps no
+	// reference to m.Payload.
+	Publish(ctx context.Context, m Message) error
+
+	// Subscribe returns when the subscription is made. From then on handle is
+	// called for each message that matches filter, retained ones first, one at
+	// a time and in order, until ctx ends. handle may publish; it must not
+	// change the payload.
+	Subscribe(ctx context.Context, filter string, handle func(Message)) error
+}
+
+// A Bridge carries messages between the broker and one other world.
+type Bridge interface {
+	// Run opens the other world, announces its devices, and serves until ctx
+	// ends; then it lets go of everything and returns nil. An error means that
+	// the other world was lost, and that Run should be called again.
+	Run(ctx context.Context, c Client) error
+}
+
+// A Message is an application message (MQTT 5.0, section 3.3).
+type Message struct {
+	Topic   string
+	Payload []byte
+	QoS     byte // 0, 1 or 2
+	Retain  bool // published: to be kept for its topic; received: it was kept
+
+	// Expiry is how long the message may wait for its receiver, in whole
+	// seconds; zero means for ever (section 3.3.2.3.3).
+	Expiry time.Duration
+
+	Text            bool           // the payload is UTF-8 (section 3.3.2.3.2)
+	ContentType     string         // section 3.3.2.3.9
+	ResponseTopic   string         // section 3.3.2.3.5
+	CorrelationData []byte         // section 3.3.2.3.6
+	User            []UserProperty // section 3.3.2.3.7, in order
+}
+
+// A UserProperty is a name and value that MQTT 5 carries beside the payload.
+type UserProperty struct{ Name, Value string }
