@@ -1,0 +1,102 @@
+package uart
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Info describes a serial port of a machine. Fields that do not apply, such as
+// those of USB for a port on the board, are empty.
+type Info struct {
+	Path         string   `json:"path"`              // /dev/ttyUSB0
+	ByID         string   `json:"by_id,omitempty"`   // the link in /dev/serial/by-id, the best name to configure
+	ByPath       string   `json:"by_path,omitempty"` // the link in /dev/serial/by-path: the socket, whatever is in it
+	Driver       string   `json:"driver,omitempty"`  // ftdi_sio, cdc_acm, uart-pl011
+	VID          string   `json:"vid,omitempty"`     // four hexadecimal digits
+	PID          string   `json:"pid,omitempty"`
+	Manufacturer string   `json:"manufacturer,omitempty"`
+	Product      string   `json:"product,omitempty"`
+	Serial       string   `json:"serial,omitempty"`
+	Holders      []Holder `json:"holders,omitempty"` // who has it open, as far as this user may see
+}
+
+// List returns the serial ports of this machine in the order of their names.
+func List() ([]Info, error) { return Host{}.List() }
+
+// List is as the function List.
+func (h Host) List() ([]Info, error) {
+	entries, err := os.ReadDir(h.path("sys/class/tty"))
+	if err != nil {
+		return nil, err
+	}
+	ids, paths, holders := h.links("by-id"), h.links("by-path"), h.holders()
+	var ports []Info
+	for _, e := range entries {
+		dir := h.path("sys/class/tty", e.Name())
+		device, err := filepath.EvalSymlinks(filepath.Join(dir, "device"))
+		if err != nil || content(dir, "type") == "0" {
+			continue // a virtual terminal; a place on the board without a UART (PORT_UNKNOWN)
+		}
+		p := Info{Path: h.path("dev", e.Name()), ByID: ids[e.Name()], ByPath: paths[e.Name()]}
+		p.Driver = h.driver(device)
+		p.Holders = holders[p.Path]
+		h.usb(device, &p)
+		ports = append(ports, p)
+	}
+	slices.SortFunc(ports, func(a, b Info) int {
+		return cmp.Or(cmp.Compare(len(a.Path), len(b.Path)), cmp.Compare(a.Path, b.Path))
+	})
+	return ports, nil
+}
+
+// links returns the links of a directory in /dev/serial by the name of the
+// device that each points to.
+func (h Host) links(dir string) map[string]string {
+	links := map[string]string{}
+	for _, l := range matches(h.path("dev/serial", dir, "*")) {
+		if to, err := os.Readlink(l); err == nil {
+			links[filepath.Base(to)] = l
+		}
+	}
+	return links
+}
+
+// driver goes up from a device to the first driver that means something: since
+// Linux 6.5 a UART on the board has the drivers "port" and "ctrl" of the bus
+// serial-base below its own.
+func (h Host) driver(device string) string {
+	for d := device; h.within(d); d = filepath.Dir(d) {
+		to, err := os.Readlink(filepath.Join(d, "driver"))
+		if name := filepath.Base(to); err == nil && name != "port" && name != "ctrl" {
+			return name
+		}
+	}
+	return ""
+}
+
+// usb goes up from a device to the USB device that carries it.
+func (h Host) usb(device string, p *Info) {
+	for d := device; h.within(d); d = filepath.Dir(d) {
+		if p.VID = content(d, "idVendor"); p.VID == "" {
+			continue
+		}
+		p.PID = content(d, "idProduct")
+		p.Manufacturer = content(d, "manufacturer")
+		p.Product = content(d, "product")
+		p.Serial = content(d, "serial")
+		return
+	}
+}
+
+func (h Host) within(device string) bool {
+	return strings.HasPrefix(device, h.path("sys/devices")+"/")
+}
+
+// content returns what a file in /sys says, or nothing.
+func content(dir, file string) string {
+	b, _ := os.ReadFile(filepath.Join(dir, file))
+	return strings.TrimSpace(string(b))
+}

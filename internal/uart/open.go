@@ -1,0 +1,138 @@
+package uart
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+	"unsafe"
+
+	"github.com/tarm/serial"
+	"golang.org/x/sys/unix"
+)
+
+// open locks dev, lets tarm set the line, and returns a descriptor of our own.
+// The line of a port is touched only while its lock is held, so that a second
+// opener cannot change the rate under the first.
+func (h Host) open(dev string, cfg Config) (*os.File, error) {
+	first, err := h.lock(dev)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := setUp(dev, cfg)
+	// A lock belongs to an open file description (flock(2)), and tarm made one
+	// of its own: hand it over. Whoever comes between sets the line anew.
+	first.Close()
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		unix.Close(fd)
+		return nil, h.busy(dev, err)
+	}
+	// Keeps out programs that do not lock, unless they are root's.
+	_ = unix.IoctlSetInt(fd, unix.TIOCEXCL, 0)
+	return pollable(fd, dev)
+}
+
+// lock opens dev and takes its lock. Holders that read without locking are
+// found by name.
+func (h Host) lock(dev string) (*os.File, error) {
+	fd, err := unix.Open(dev, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, h.refused(dev, err)
+	}
+	f := os.NewFile(uintptr(fd), dev)
+	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("is not a serial port (%w)", err)
+	}
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close() // before the search for holders, which would find it
+		return nil, h.busy(dev, err)
+	}
+	if who := h.reader(dev); who != nil {
+		f.Close()
+		return nil, who
+	}
+	return f, nil
+}
+
+// refused explains why the kernel did not open dev.
+func (h Host) refused(dev string, err error) error {
+	switch {
+	case errors.Is(err, unix.EBUSY): // TIOCEXCL
+		return h.busy(dev, err)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w; ports belong to the group dialout: `sudo usermod -aG dialout $USER`, then log in again", err)
+	case errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV), errors.Is(err, unix.EIO):
+		return fmt.Errorf("%w (%w)", ErrGone, err)
+	}
+	return err
+}
+
+// setUp opens dev by tarm and returns a duplicate of its descriptor.
+func setUp(dev string, cfg Config) (int, error) {
+	port, err := serial.OpenPort(tarmConfig(dev, cfg))
+	if err != nil {
+		return -1, bare(err)
+	}
+	defer port.Close()
+	fd, err := duplicate(file(port))
+	if err != nil {
+		return -1, fmt.Errorf("duplicate the descriptor: %w", err)
+	}
+	if err := tune(fdLine(fd), cfg); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// tarmConfig is without ReadTimeout, so that VMIN is 1 and end of file means a
+// hang-up. tarm refuses rates without a constant; tune sets these afterwards.
+func tarmConfig(dev string, cfg Config) *serial.Config {
+	parity := map[Parity]serial.Parity{OddParity: serial.ParityOdd, EvenParity: serial.ParityEven}
+	baud := cfg.Baud
+	if !standard(baud) {
+		baud = 38400
+	}
+	return &serial.Config{
+		Name:     dev,
+		Baud:     baud,
+		Size:     byte(cfg.DataBits),
+		Parity:   parity[cfg.Parity],
+		StopBits: serial.StopBits(cfg.StopBits),
+	}
+}
+
+// file returns the file within a tarm port, its only and private field since
+// 2018; a test watches that it stays so.
+func file(port *serial.Port) *os.File { return *(**os.File)(unsafe.Pointer(port)) }
+
+func duplicate(f *os.File) (fd int, err error) {
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if cerr := rc.Control(func(old uintptr) {
+		fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3)
+	}); cerr != nil {
+		return -1, cerr
+	}
+	return fd, err
+}
+
+// pollable makes a file of fd that Go's poller watches.
+func pollable(fd int, name string) (*os.File, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if err := f.SetDeadline(time.Time{}); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("has no deadlines: %w", err)
+	}
+	return f, nil
+}

@@ -1,0 +1,173 @@
+// Package uart is a serial port as a program wants it: found by a name that
+// stays, locked against other programs, with deadlines, a Close that ends a
+// blocked Read, and a hang-up that is an error of its own. It knows no frames
+// and no protocols.
+//
+// It is the only importer of github.com/tarm/serial, which opens the port and
+// sets the line. Everything after that happens on a duplicate of its
+// descriptor in Go's poller: with tarm's own Port, Close waits for a blocked
+// Read, a time-out looks like a hang-up, and each reader holds a thread.
+package uart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	// ErrGone is wrapped by the error of Read, Write and Drain when the port
+	// was unplugged. It stays so until the port is opened again.
+	ErrGone = errors.New("the port is gone")
+
+	// ErrBusy is wrapped by the error of Open when another program, or another
+	// part of this one, has the port.
+	ErrBusy = errors.New("the port is in use")
+
+	// ErrAmbiguous is wrapped by the error of Find, Wait and Open when a
+	// pattern matches more than one port.
+	ErrAmbiguous = errors.New("more than one port matches")
+)
+
+// A Port is an open serial port. Its methods may be called from several
+// goroutines at once; in particular, Close ends a Read and a Write that wait.
+type Port struct {
+	f    *os.File
+	baud int
+}
+
+var _ io.ReadWriteCloser = (*Port)(nil)
+
+// Open finds the port, locks it and sets its line. The error wraps ErrBusy and
+// names the holder when somebody else has it, fs.ErrNotExist when it is not
+// plugged in, and ErrAmbiguous when a pattern matches several.
+func Open(ctx context.Context, cfg Config) (*Port, error) { return Host{}.Open(ctx, cfg) }
+
+// Open is as the function Open.
+func (h Host) Open(ctx context.Context, cfg Config) (*Port, error) {
+	if err := errors.Join(ctx.Err(), cfg.Validate()); err != nil {
+		return nil, fmt.Errorf("open serial port: %w", err)
+	}
+	dev, err := h.Find(cfg.Port)
+	if err != nil {
+		return nil, fmt.Errorf("open serial port: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	f, err := h.open(dev, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open serial port %s: %w", dev, err)
+	}
+	return &Port{f: f, baud: cfg.Baud}, nil
+}
+
+// Name returns the path of the device, such as /dev/ttyUSB0.
+func (p *Port) Name() string { return p.f.Name() }
+
+// Read waits for at least one byte. The error wraps os.ErrDeadlineExceeded
+// when the deadline passed, os.ErrClosed after Close and ErrGone when the port
+// was unplugged; it is never io.EOF.
+func (p *Port) Read(b []byte) (int, error) {
+	n, err := p.f.Read(b)
+	return n, p.explain("read", err)
+}
+
+// Write hands b to the kernel and waits while its buffer is full. The errors
+// are those of Read. Drain tells when b has left.
+func (p *Port) Write(b []byte) (int, error) {
+	n, err := p.f.Write(b)
+	return n, p.explain("write", err)
+}
+
+// SetDeadline bounds all reads and writes from now on, also those that wait.
+// The zero time means for ever.
+func (p *Port) SetDeadline(t time.Time) error { return p.f.SetDeadline(t) }
+
+// SetReadDeadline is SetDeadline for reads only.
+func (p *Port) SetReadDeadline(t time.Time) error { return p.f.SetReadDeadline(t) }
+
+// SetWriteDeadline is SetDeadline for writes only.
+func (p *Port) SetWriteDeadline(t time.Time) error { return p.f.SetWriteDeadline(t) }
+
+// Drain waits until the kernel and its driver have sent everything, or until
+// ctx ends. What an adapter keeps in its own FIFO may still be on its way. It
+// asks again and again, since tcdrain(3) cannot be interrupted where flow
+// control holds the line.
+func (p *Port) Drain(ctx context.Context) error {
+	for {
+		n, err := p.unsent()
+		if err != nil || n == 0 {
+			return p.explain("drain", err)
+		}
+		wait := time.Duration(n) * 10 * time.Second / time.Duration(p.baud)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("drain %s: %d bytes unsent: %w", p.Name(), n, ctx.Err())
+		case <-time.After(min(max(wait, time.Millisecond), 50*time.Millisecond)):
+		}
+	}
+}
+
+// Close gives the port back at once and ends every Read, Write and Drain. What
+// has not been sent is thrown away: the kernel would wait up to 30 seconds for
+// a line that flow control holds (closing_wait, setserial(8)).
+func (p *Port) Close() error {
+	n, _ := p.unsent()
+	_ = p.control(func(fd int) error {
+		if n > 0 {
+			_ = unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH)
+		}
+		return unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
+	})
+	return p.f.Close()
+}
+
+// unsent returns how many bytes wait in the kernel and the driver.
+func (p *Port) unsent() (n int, err error) {
+	err = p.control(func(fd int) (err error) {
+		n, err = unix.IoctlGetInt(fd, unix.TIOCOUTQ)
+		return err
+	})
+	return n, err
+}
+
+func (p *Port) control(do func(fd int) error) error {
+	rc, err := p.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := rc.Control(func(fd uintptr) { inner = do(int(fd)) }); err != nil {
+		return os.ErrClosed // by another name, of package internal/poll
+	}
+	return inner
+}
+
+// explain turns the many ways in which the kernel says that a terminal has
+// hung up into ErrGone: end of file for a blocked reader of a real port, EIO
+// for a pseudo-terminal and for writers, ENODEV and ENXIO in between. Since
+// VMIN is 1 and the descriptor does not block, end of file means nothing else.
+func (p *Port) explain(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s %s: %w", doing, p.Name(), ErrGone)
+	case errors.Is(err, unix.EIO), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+		return fmt.Errorf("%s %s: %w (%w)", doing, p.Name(), ErrGone, bare(err))
+	}
+	return fmt.Errorf("%s %s: %w", doing, p.Name(), bare(err))
+}
+
+// bare takes away the operation and path that package os put around a cause.
+func bare(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
