@@ -1,0 +1,100 @@
+// Package journal is where the state of the broker goes that must outlive a
+// lost connection, the process and a power cut. It says what such state is
+// (Record) and when it is safe (Ticket); it knows no connections and no routes.
+package journal
+
+// A Ticket numbers what was appended. Zero is always committed.
+type Ticket uint64
+
+// A Journal takes records and says when they are safe. An acknowledgement that
+// means "safe" is sent when the ticket of its record is committed. All methods
+// may be called from several goroutines at once.
+type Journal interface {
+	// Append adds r and returns its ticket, which is not smaller than those
+	// returned before. It does not wait, and keeps no reference to r. An error
+	// means that r is not kept and never will be: nothing that depends on it
+	// may be acknowledged.
+	Append(r *Record) (Ticket, error)
+
+	// Committed returns the newest ticket that is safe; all older ones are.
+	Committed() Ticket
+
+	// Watch calls f after each advance of Committed, until the journal is
+	// closed. Calls do not overlap; f may ask Committed but must not wait for a
+	// ticket. Watch is called once, before the first Append.
+	Watch(f func())
+}
+
+// Kind says what a Record means.
+type Kind uint8
+
+// The kinds of records and the fields that each uses beside Client.
+const (
+	SessionBegun Kind = iota + 1 // Expiry; replaces what an older record says
+	SessionEnded                 // the session, its subscriptions, queue and ids are gone
+	Subscribed                   // Subscription
+	Unsubscribed                 // Subscription.Filter
+	Published                    // Message, Targets; PacketID if QoS 2: the id is owned now
+	Released                     // PacketID of a QoS 2 PUBLISH by the client: it may be used anew
+	Acknowledged                 // Sequence of a message to the client: its flow has ended
+	Received                     // Sequence of a QoS 2 message to the client: PUBREC was seen
+	WillSet                      // Message, Delay
+	WillCleared                  // the will was sent or revoked
+)
+
+// A Record is one change of state that must survive.
+type Record struct {
+	Kind   Kind
+	Client string // client id of the session that changes
+
+	Expiry       uint32 // seconds that the session outlives its connection
+	Subscription Subscription
+	Message      *Message
+	Targets      []Target
+	PacketID     uint16
+	Sequence     uint64
+	Delay        uint32 // seconds
+}
+
+// A Message is an application message as it is kept.
+type Message struct {
+	Topic   string
+	Payload []byte
+	Props   *Properties // nil where MQTT 5 has nothing to carry
+	Origin  string      // client id of the publisher
+	Expires int64       // Unix time in seconds; 0 is never
+	QoS     byte
+	Retain  bool
+}
+
+// Properties are what MQTT 5 carries from publisher to subscriber, unaltered
+// (MQTT 5.0, section 3.3.2.3).
+type Properties struct {
+	Text            bool // payload format indicator 1
+	ContentType     string
+	ResponseTopic   string
+	CorrelationData []byte
+	User            []UserProperty
+}
+
+// A UserProperty is a name and a value (section 3.3.2.3.7).
+type UserProperty struct{ Name, Value string }
+
+// A Target is a session that a message is queued for.
+type Target struct {
+	Client   string
+	Sequence uint64 // of the message in that session; its packet id is 1 + Sequence mod 65535
+	QoS      byte
+	Retain   bool
+	IDs      []uint32 // subscription identifiers
+}
+
+// A Subscription is a filter with its options (MQTT 5.0, section 3.8.3.1).
+type Subscription struct {
+	Filter            string
+	ID                uint32 // subscription identifier; 0 is none
+	QoS               byte
+	NoLocal           bool
+	RetainAsPublished bool
+	RetainHandling    byte
+}
