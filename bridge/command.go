@@ -1,0 +1,163 @@
+package bridge
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// maxCommand is the greatest length of a command's payload, in bytes.
+const maxCommand = 4096
+
+// ErrRefused is wrapped by the error of a Publish that the broker refuses, such
+// as that of a retained command.
+var ErrRefused = errors.New("refused")
+
+// A Command is what somebody wants of an entity.
+type Command struct {
+	Value string        // `ON`, `21.5`; empty where only the command itself matters
+	ID    string        // repeated in the result; empty if the sender did not care
+	For   time.Duration // how long Value is to hold; zero: until the next command
+}
+
+// ParseCommand reads a payload of …/set: either the value itself, `ON` or
+// `21.5`, where space around it does not count, or a JSON object such as
+// `{"value":"ON","id":"7","for":"5s"}`. There each key may be left out; value
+// is a string, a number or true or false, which mean ON and OFF; id is a string
+// or a number; for is a Go duration or a number of seconds. A payload has at
+// most 4096 bytes. The error tells the sender what was expected.
+func ParseCommand(payload []byte) (Command, error) {
+	if len(payload) > maxCommand {
+		return Command{}, fmt.Errorf("command of %d bytes: want at most %d", len(payload), maxCommand)
+	}
+	if !utf8.Valid(payload) {
+		return Command{}, errors.New("command: want UTF-8 text")
+	}
+	payload = bytes.TrimSpace(payload)
+	switch {
+	case len(payload) == 0:
+		return Command{}, errors.New(`command: is empty; want a value such as ON, or {"value":"ON","for":"5s"}`)
+	case bytes.IndexByte(payload, 0) >= 0:
+		return Command{}, errors.New("command: has a zero byte; want text")
+	case payload[0] != '{':
+		return Command{Value: string(payload)}, nil
+	}
+	cmd, err := parseObject(payload)
+	if err != nil {
+		return Command{}, fmt.Errorf("command: %w", err)
+	}
+	return cmd, nil
+}
+
+// parseObject reads key by key, because encoding/json would take `VALUE` for
+// value and the last one of two.
+func parseObject(payload []byte) (Command, error) {
+	var (
+		cmd  Command
+		seen = map[string]bool{}
+		dec  = json.NewDecoder(bytes.NewReader(payload))
+	)
+	dec.UseNumber()
+	if _, err := dec.Token(); err != nil { // the {
+		return cmd, notJSON(err)
+	}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return cmd, notJSON(err)
+		}
+		key, _ := token.(string) // the decoder allows nothing else here
+		if seen[key] {
+			return cmd, fmt.Errorf("the key %q is there twice", key)
+		}
+		seen[key] = true
+		var v any
+		if err := dec.Decode(&v); err != nil {
+			return cmd, notJSON(err)
+		}
+		if err := cmd.put(key, v); err != nil {
+			return cmd, err
+		}
+	}
+	if _, err := dec.Token(); err != nil { // the }
+		return cmd, notJSON(err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return cmd, errors.New("there is something behind the JSON object")
+	}
+	return cmd, nil
+}
+
+func notJSON(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf(`begins like a JSON object, but is none (want {"value":"ON"}): %w`, err)
+}
+
+func (cmd *Command) put(key string, v any) (err error) {
+	switch key {
+	case "value":
+		cmd.Value, err = scalar(v)
+	case "id":
+		if _, is := v.(bool); is {
+			return errors.New("id: want a string or a number")
+		}
+		cmd.ID, err = scalar(v)
+	case "for":
+		cmd.For, err = duration(v)
+	default:
+		return fmt.Errorf("unknown key %q; want value, id or for", key)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+func scalar(v any) (string, error) {
+	switch v := v.(type) {
+	case string:
+		if strings.IndexByte(v, 0) >= 0 {
+			return "", errors.New("has a zero byte; want text")
+		}
+		return v, nil
+	case json.Number:
+		return v.String(), nil
+	case bool:
+		if v {
+			return "ON", nil
+		}
+		return "OFF", nil
+	}
+	return "", errors.New("want a string, a number, true or false")
+}
+
+func duration(v any) (time.Duration, error) {
+	var d time.Duration
+	switch v := v.(type) {
+	case string:
+		var err error
+		if d, err = time.ParseDuration(v); err != nil {
+			return 0, fmt.Errorf(`%q is no duration; want one such as "5s" or "1m30s", or a number of seconds`, v)
+		}
+	case json.Number:
+		s, err := v.Float64()
+		if err != nil || s >= float64(math.MaxInt64)/float64(time.Second) {
+			return 0, fmt.Errorf("%s seconds is too long", v)
+		}
+		d = time.Duration(s * float64(time.Second))
+	default:
+		return 0, errors.New(`want a duration such as "5s", or a number of seconds`)
+	}
+	if d <= 0 {
+		return 0, fmt.Errorf("%v is not a time to hold a value for; want more than zero", v)
+	}
+	return d, nil
+}

@@ -1,0 +1,128 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	firstDelay = time.Second      // after the first failure
+	lastDelay  = 30 * time.Second // after many
+
+	// A node stops within two seconds: these two together bound what it may
+	// cost to say goodbye.
+	grace    = 500 * time.Millisecond // for calls that outlive their run
+	farewell = time.Second            // for `offline` to be published
+)
+
+var (
+	errEnded   = errors.New("the bridge ended by itself")
+	errStopped = errors.New("the bridge was stopped")
+)
+
+// Supervise runs b, which speaks under base, until ctx ends. When a run of b is
+// over, its subscriptions have ended and it can publish no more; then
+// everything that it announced is marked offline, with the reason, and after a
+// delay Run is called again. The delay doubles from 1 s to 30 s, of which half
+// to all is waited, and begins anew after a run that announced its device and
+// lasted for as long as the delay before it. A panic is not recovered: that is
+// a mistake in the bridge, not a lost device.
+func Supervise(ctx context.Context, base Base, b Bridge, c Client, log *slog.Logger) {
+	s := &supervisor{base: base, bridge: b, client: c, log: log}
+	s.ledger.suspect(base)
+	s.sayOffline(ctx, errStopped)
+	for delay := firstDelay; ; delay = min(2*delay, lastDelay) {
+		start := time.Now()
+		announced, err := s.run(ctx)
+		s.sayOffline(ctx, err)
+		if ctx.Err() != nil {
+			return
+		}
+		if announced && time.Since(start) >= delay {
+			delay = firstDelay
+		}
+		wait := jitter(delay)
+		s.report(err, wait)
+		if !sleep(ctx, wait) {
+			return
+		}
+		s.sayOffline(ctx, err) // if the broker would not take it before
+	}
+}
+
+// A supervisor keeps one bridge running.
+type supervisor struct {
+	base   Base
+	bridge Bridge
+	client Client
+	log    *slog.Logger
+	ledger ledger
+}
+
+// run calls Run once, and says how it went and whether it announced the bridge.
+func (s *supervisor) run(ctx context.Context) (announced bool, err error) {
+	runCtx, cancel := context.WithCancel(ctx)
+	ses := newSession(runCtx, s.client, s.note)
+	err = s.bridge.Run(runCtx, ses)
+	cancel()
+	if !ses.close(grace) {
+		s.log.Warn("a handler or a publish of the bridge outlives its run", "waited", grace)
+	}
+	switch {
+	case ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())):
+		err = errStopped
+	case err == nil:
+		err = errEnded
+	}
+	return s.ledger.isOnline(s.base), err
+}
+
+// note is told every retained message that the bridge publishes.
+func (s *supervisor) note(m Message) {
+	s.ledger.note(m)
+	if m.Topic == s.base.Status() && string(m.Payload) == Online && s.ledger.healed() {
+		s.log.Info("bridge is back")
+	}
+}
+
+// report logs a failure, but not again and again the same.
+func (s *supervisor) report(err error, wait time.Duration) {
+	level := slog.LevelDebug
+	if s.ledger.failed(err) {
+		level = slog.LevelWarn
+	}
+	s.log.Log(context.Background(), level, "bridge lost; trying again", "err", err, "wait", wait.Round(time.Millisecond))
+}
+
+// sayOffline publishes that what was announced is offline, where that has not
+// been said yet. It has its own time, because ctx may be over.
+func (s *supervisor) sayOffline(ctx context.Context, reason error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	for _, m := range s.ledger.obituary(reason, time.Now()) {
+		if err := s.client.Publish(ctx, m); err != nil {
+			s.log.Warn("cannot mark as offline", "topic", m.Topic, "err", err)
+			continue
+		}
+		s.ledger.note(m)
+	}
+}
+
+// jitter returns half of d to all of it, so that what failed together is not
+// tried again together.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+// sleep waits for d and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
