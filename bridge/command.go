@@ -50,7 +50,7 @@ func ParseCommand(payload []byte) (Command, error) {
 	}
 	cmd, err := parseObject(payload)
 	if err != nil {
-		return Command{}, fmt.Errorf("command: %w", err)
+		return Command{ID: cmd.ID}, fmt.Errorf("command: %w", err)
 	}
 	return cmd, nil
 }
