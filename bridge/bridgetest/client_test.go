@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,8 +136,10 @@ func TestExpectForgetsWhatIsLongAgo(t *testing.T) {
 // A recorder is a test that fails without ending.
 type recorder struct {
 	testing.TB
-	said    []string
 	cleanup []func()
+
+	mu   sync.Mutex
+	said []string
 }
 
 // errFatal is what Fatalf of a recorder panics with.
@@ -146,6 +149,8 @@ func (r *recorder) Helper()          {}
 func (r *recorder) Cleanup(f func()) { r.cleanup = append(r.cleanup, f) }
 
 func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.said = append(r.said, fmt.Sprintf(format, args...))
 }
 
