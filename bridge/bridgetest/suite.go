@@ -49,13 +49,14 @@ type inbox struct {
 // subscribe subscribes until the test ends.
 func subscribe(t *testing.T, c bridge.Client, filter string) *inbox {
 	t.Helper()
-	return subscribeUntil(t.Context(), t, c, filter)
-}
-
-func subscribeUntil(ctx context.Context, t *testing.T, c bridge.Client, filter string) *inbox {
-	t.Helper()
 	in := &inbox{t: t, ch: make(chan bridge.Message, 1<<14)}
-	if err := c.Subscribe(ctx, filter, func(m bridge.Message) { in.ch <- m }); err != nil {
+	handle := func(m bridge.Message) {
+		select {
+		case in.ch <- m:
+		case <-t.Context().Done():
+		}
+	}
+	if err := c.Subscribe(t.Context(), filter, handle); err != nil {
 		t.Fatalf("Subscribe(%q): %v", filter, err)
 	}
 	return in

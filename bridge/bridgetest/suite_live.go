@@ -62,15 +62,17 @@ func testDollar(t *testing.T, c bridge.Client) {
 func testOrder(t *testing.T, c bridge.Client) {
 	const n = 10_000
 	for qos := range byte(3) {
-		in := subscribe(t, c, "order/+")
-		for i := range n {
-			publish(t, c, bridge.Message{Topic: "order/x", Payload: fmt.Append(nil, i), QoS: qos})
-		}
-		for i := range n {
-			if got, want := string(in.next().Payload), fmt.Sprint(i); got != want {
-				t.Fatalf("QoS %d: got message %s, want %s", qos, got, want)
+		t.Run(fmt.Sprintf("QoS %d", qos), func(t *testing.T) {
+			in := subscribe(t, c, "order/+")
+			for i := range n {
+				publish(t, c, bridge.Message{Topic: "order/x", Payload: fmt.Append(nil, i), QoS: qos})
 			}
-		}
+			for i := range n {
+				if got, want := string(in.next().Payload), fmt.Sprint(i); got != want {
+					t.Fatalf("got message %s, want %s", got, want)
+				}
+			}
+		})
 	}
 }
 
