@@ -9,8 +9,15 @@ import (
 	"edge/bridge"
 )
 
-// patience is how long a message may take, in a bubble of its clock.
-const patience = 10 * time.Second
+const (
+	// patience is how long a broker may take for one message, and a bridge to end.
+	patience = 10 * time.Second
+
+	// longPatience is how long a bridge may take for what is expected of it. In a
+	// bubble that is time of the bubble, where it costs nothing: longer than the
+	// greatest delay of bridge.Supervise.
+	longPatience = time.Minute
+)
 
 // A history is what was published to one topic.
 type history struct {
@@ -68,7 +75,7 @@ func (c *Client) find(name string, want func(bridge.Message) bool) (m bridge.Mes
 // Await waits for a message on a topic that satisfies want, and returns it. It
 // looks at what was published since the message that Await or Expect returned
 // last for this topic, so nothing is missed and nothing is seen twice. It fails
-// the test, with what there was, after ten seconds.
+// the test, with what there was, after one minute (of its bubble, if it is in one).
 func Await(t testing.TB, c *Client, name string, want func(bridge.Message) bool) bridge.Message {
 	t.Helper()
 	m, passed, ok := await(t, c, name, want)
@@ -90,7 +97,7 @@ func Expect(t testing.TB, c *Client, name, payload string) {
 
 func await(t testing.TB, c *Client, name string, want func(bridge.Message) bool) (bridge.Message, []bridge.Message, bool) {
 	t.Helper()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(longPatience)
 	defer timer.Stop()
 	for {
 		m, passed, more := c.find(name, want)
