@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// An app is what every subcommand shares: its streams and how it may write to
+// them. Data goes to out, everything else to err.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+
+	color   string // auto, always or never
+	noColor bool
+	json    bool
+	started bool // the command line was understood
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	a := &app{in: stdin, out: stdout, err: stderr}
+	root := a.root()
+	root.SetArgs(foldProperties(root, args))
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.started {
+		err = usageError{err}
+	}
+	a.complain(ctx, root, err)
+	return exitCode(ctx, err)
+}
+
+// start is called when the command line is understood; from here on an error is
+// no longer one of its form.
+func (a *app) start() error {
+	if !slices.Contains([]string{"auto", "always", "never"}, a.color) {
+		return fmt.Errorf("--color %s: must be auto, always or never", a.color)
+	}
+	a.started = true
+	return nil
+}
+
+// complain says on stderr what went wrong and, for a mistake in the command
+// line, where to read on.
+func (a *app) complain(ctx context.Context, root *cobra.Command, err error) {
+	if err == nil || interrupted(ctx) || isQuiet(err) {
+		return
+	}
+	fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, red, "edge:"), strings.TrimRight(err.Error(), "\n"))
+	if isUsage(err) {
+		fmt.Fprintf(a.err, "Try `%s --help`.\n", a.commandPath(root))
+	}
+}
+
+// commandPath returns how the command that was meant is called.
+func (a *app) commandPath(root *cobra.Command) string {
+	if called := root.CalledAs(); called == "" {
+		for _, c := range root.Commands() {
+			if c.CalledAs() != "" {
+				return c.CommandPath()
+			}
+		}
+	}
+	return root.CommandPath()
+}
+
+// root returns the table of subcommands.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "edge",
+		Short: "An MQTT hub on one board: broker, GPIO lines, serial sticks",
+		Long: `edge is an MQTT broker that also drives the GPIO lines of its board and reads the
+serial sticks that are plugged into it.
+
+` + exitCodes,
+		Example: `  edge demo                                try everything without hardware
+  edge run -c /etc/edge/edge.yaml          run the hub
+  edge check -c edge.yaml                  find all mistakes in a configuration
+  edge sub -v -t 'edge/#'                  watch what happens
+  edge pub -t edge/board/relays/fan/set -m ON`,
+		Version:           buildInfo().Version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.start() },
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetVersionTemplate("edge {{.Version}}\n")
+	root.SetHelpTemplate(helpTemplate)
+	root.SetUsageTemplate(usageTemplate)
+	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colour the output: auto, always or never")
+	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "the same as --color=never")
+	root.AddGroup(&cobra.Group{ID: "hub", Title: "The hub:"}, &cobra.Group{ID: "look", Title: "Looking into it:"})
+	for _, c := range []*cobra.Command{} {
+		c.GroupID = "hub"
+		root.AddCommand(c)
+	}
+	for _, c := range []*cobra.Command{a.subCommand(), a.pubCommand()} {
+		c.GroupID = "look"
+		root.AddCommand(c)
+	}
+	root.AddCommand(a.versionCommand(), a.completionCommand())
+	root.AddCommand(helpTopics()...)
+	return root
+}
+
+// jsonFlag gives cmd the flag --json.
+func (a *app) jsonFlag(cmd *cobra.Command, what string) {
+	cmd.Flags().BoolVar(&a.json, "json", false, what)
+}
+
+// env returns the value of the first variable of names that is set.
+func env(names ...string) string {
+	for _, name := range names {
+		if v := os.Getenv(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
