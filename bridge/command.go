@@ -68,19 +68,14 @@ func parseObject(payload []byte) (Command, error) {
 		return cmd, notJSON(err)
 	}
 	for dec.More() {
-		token, err := dec.Token()
+		key, v, err := member(dec)
 		if err != nil {
 			return cmd, notJSON(err)
 		}
-		key, _ := token.(string) // the decoder allows nothing else here
 		if seen[key] {
 			return cmd, fmt.Errorf("the key %q is there twice", key)
 		}
 		seen[key] = true
-		var v any
-		if err := dec.Decode(&v); err != nil {
-			return cmd, notJSON(err)
-		}
 		if err := cmd.put(key, v); err != nil {
 			return cmd, err
 		}
@@ -92,6 +87,17 @@ func parseObject(payload []byte) (Command, error) {
 		return cmd, errors.New("there is something behind the JSON object")
 	}
 	return cmd, nil
+}
+
+// member reads one key with its value.
+func member(dec *json.Decoder) (key string, v any, err error) {
+	token, err := dec.Token()
+	if err != nil {
+		return "", nil, err
+	}
+	key, _ = token.(string) // the decoder allows nothing else before a colon.
+	err = dec.Decode(&v)
+	return key, v, err
 }
 
 func notJSON(err error) error {
@@ -107,9 +113,11 @@ func (cmd *Command) put(key string, v any) (err error) {
 		cmd.Value, err = scalar(v)
 	case "id":
 		if _, is := v.(bool); is {
+			v = nil // true is a value, but no id
+		}
+		if cmd.ID, err = scalar(v); err != nil {
 			return errors.New("id: want a string or a number")
 		}
-		cmd.ID, err = scalar(v)
 	case "for":
 		cmd.For, err = duration(v)
 	default:
@@ -152,7 +160,7 @@ func duration(v any) (time.Duration, error) {
 		if err != nil || s >= float64(math.MaxInt64)/float64(time.Second) {
 			return 0, fmt.Errorf("%s seconds is too long", v)
 		}
-		d = time.Duration(s * float64(time.Second))
+		d = time.Duration(max(s, 0) * float64(time.Second))
 	default:
 		return 0, errors.New(`want a duration such as "5s", or a number of seconds`)
 	}

@@ -81,7 +81,8 @@ func (a Attr) MarshalJSON() ([]byte, error) {
 	return append(append(bytes.TrimSuffix(b, []byte("}")), ','), extra[1:]...), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON reads what MarshalJSON writes. Numbers in Extra become
+// json.Number.
 func (a *Attr) UnmarshalJSON(b []byte) error {
 	var j attrJSON
 	if err := json.Unmarshal(b, &j); err != nil {
@@ -95,7 +96,9 @@ func (a *Attr) UnmarshalJSON(b []byte) error {
 		}
 		a.Since = since
 	}
-	if err := json.Unmarshal(b, &a.Extra); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber() // a counter of 64 bits does not fit into a float64.
+	if err := dec.Decode(&a.Extra); err != nil {
 		return fmt.Errorf("read attributes: %w", err)
 	}
 	maps.DeleteFunc(a.Extra, func(k string, _ any) bool { return slices.Contains(attrKeys, k) })
