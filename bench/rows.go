@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"time"
+
+	"edge/bench/load"
+	"edge/bench/peer"
+)
+
+// A Row is one kind of load under which brokers are compared.
+type Row struct {
+	Name  string
+	Title string
+	Unit  string
+	Goal  float64 // of edge, in Unit; 0 when there is none
+
+	// Ratio is by how much a peer's value should exceed that of edge.
+	Ratio map[string]float64
+
+	// PeersMayLose is true where stock peers lose messages by design: that is
+	// shown, and is no failure of the row.
+	PeersMayLose bool
+
+	// EdgeOnly is true where there is nothing to compare.
+	EdgeOnly bool
+
+	Measure func(context.Context, peer.Peer, Timing) (Result, error)
+}
+
+// Timing says how thoroughly to measure.
+type Timing struct {
+	Warm  time.Duration // before the measurement
+	Part  time.Duration // of which the median is taken
+	Run   time.Duration // at least
+	CPU   time.Duration // of the broker's, at least, unless the run gets four times as long
+	Idle  time.Duration // of a broker that is left alone
+	Slow  time.Duration // of a slow subscriber
+	Start int           // starts of a broker
+	Quiet time.Duration // without a message, after which the missing ones are lost
+}
+
+var (
+	thorough = Timing{
+		Warm: time.Second, Part: time.Second, Run: 5 * time.Second, CPU: 2 * time.Second,
+		Idle: 5 * time.Second, Slow: 10 * time.Second, Start: 10, Quiet: 10 * time.Second,
+	}
+	short = Timing{
+		Warm: 300 * time.Millisecond, Part: 300 * time.Millisecond, Run: 1500 * time.Millisecond,
+		Idle: 2 * time.Second, Slow: 2 * time.Second, Start: 5, Quiet: 5 * time.Second,
+	}
+)
+
+const µsPerMessage = "µs CPU/message"
+
+// rows is the table of everything that is measured. Goals are those of the
+// issues that asked for the row.
+var rows = []Row{
+	{Name: "qos0", Title: "QoS 0, 1→1", Unit: µsPerMessage, Goal: 0.9, Ratio: map[string]float64{"mosquitto": 3}, Measure: throughput(oneToOne(0))},
+	{Name: "qos1", Title: "QoS 1, 1→1, window 100", Unit: µsPerMessage, Goal: 2.0, Ratio: map[string]float64{"mosquitto": 4}, Measure: throughput(oneToOne(1))},
+	{Name: "qos2", Title: "QoS 2, 1→1, window 100", Unit: µsPerMessage, Goal: 4.0, Measure: throughput(oneToOne(2))},
+	{Name: "qos0-fanout", Title: "QoS 0, 1→50", Unit: µsPerMessage, Goal: 0.45, Measure: throughput(fanOut(50))},
+	{Name: "qos0-fanin", Title: "QoS 0, 50→1", Unit: µsPerMessage, Goal: 0.9, Measure: throughput(fanIn(50))},
+	{Name: "qos1-pairs", Title: "QoS 1, 50 pairs", Unit: µsPerMessage, Goal: 2.0, Measure: throughput(pairs(50))},
+	{Name: "wildcards", Title: "10 000 topics, 1 000 wildcard subscribers, 100 changes/s", Unit: µsPerMessage, Goal: 1.5, Measure: wildcards},
+	{Name: "latency", Title: "QoS 1, 1 000 messages/s", Unit: "µs p99", Ratio: map[string]float64{"mosquitto": 1}, Measure: latency},
+	{Name: "idle", Title: "5 000 idle clients", Unit: "KiB/client", Goal: 16, Measure: idle},
+	{Name: "retained", Title: "100 000 retained messages of 16 bytes", Unit: "MB more", Goal: 40, PeersMayLose: true, Measure: retained},
+	{Name: "burst", Title: "burst of 100 000, QoS 1, to a slow subscriber", Unit: "MB peak", Goal: 60, PeersMayLose: true, Measure: burst},
+	{Name: "start", Title: "start to first CONNACK", Unit: "ms", Goal: 300, Measure: start},
+	{Name: "demo", Title: "edge demo, resident when idle", Unit: "MB", Goal: 16, EdgeOnly: true, Measure: demo},
+	{Name: "size", Title: "binary, stripped", Unit: "MB", Goal: 12, EdgeOnly: true, Measure: size},
+}
+
+// selectRows returns the rows whose name or title matches pattern.
+func selectRows(pattern string) ([]Row, error) {
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("--row: %w", err)
+	}
+	var chosen []Row
+	for _, r := range rows {
+		if re.MatchString(r.Name) || re.MatchString(r.Title) {
+			chosen = append(chosen, r)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("--row %s matches none of the rows", pattern)
+	}
+	return chosen, nil
+}
+
+// payload is the size of a message in bytes, where a row does not say another.
+const payload = 64
+
+func oneToOne(qos byte) load.Spec {
+	return load.Spec{
+		QoS: qos, Payload: payload, Fanout: 1,
+		Topics: [][]string{{"bench/0"}}, Filters: []string{"bench/0"},
+		Batch: 100, Window: 100, Outstanding: 1000,
+	}
+}
+
+// fanOut keeps fewer than 8 192 deliveries under way, with which stock mochi
+// begins to lose them.
+func fanOut(n int) load.Spec {
+	s := oneToOne(0)
+	s.Fanout, s.Outstanding, s.Batch = n, 150, 50
+	s.Filters = nil
+	for range n {
+		s.Filters = append(s.Filters, "bench/0")
+	}
+	return s
+}
+
+func fanIn(n int) load.Spec {
+	s := pairs(n)
+	s.QoS, s.Filters, s.Batch, s.Outstanding = 0, []string{"bench/+"}, 20, 100
+	return s
+}
+
+func pairs(n int) load.Spec {
+	s := oneToOne(1)
+	s.Topics, s.Filters = nil, nil
+	for i := range n {
+		topic := fmt.Sprint("bench/", i)
+		s.Topics = append(s.Topics, []string{topic})
+		s.Filters = append(s.Filters, topic)
+	}
+	return s
+}
