@@ -51,6 +51,7 @@ func (s *session) Subscribe(ctx context.Context, filter string, handle func(Mess
 	}
 	defer s.end()
 	ctx, stop := s.join(ctx)
+	context.AfterFunc(ctx, stop)
 	err := s.Client.Subscribe(ctx, filter, func(m Message) {
 		if s.begin() {
 			defer s.end()
@@ -63,12 +64,15 @@ func (s *session) Subscribe(ctx context.Context, filter string, handle func(Mess
 	return err
 }
 
-// join returns a context that ends with ctx and with the run.
+// join returns a context that ends with ctx and with the run, and how to let go
+// of it.
 func (s *session) join(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	forget := context.AfterFunc(s.ctx, cancel)
-	context.AfterFunc(ctx, func() { forget() })
-	return ctx, cancel
+	return ctx, func() {
+		forget()
+		cancel()
+	}
 }
 
 func (s *session) begin() bool {

@@ -34,21 +34,20 @@ func Supervise(ctx context.Context, base Base, b Bridge, c Client, log *slog.Log
 	s := &supervisor{base: base, bridge: b, client: c, log: log}
 	s.ledger.suspect(base)
 	s.sayOffline(ctx, errStopped)
-	for delay := firstDelay; ; delay = min(2*delay, lastDelay) {
+	for delay := firstDelay; ctx.Err() == nil; delay = min(2*delay, lastDelay) {
 		start := time.Now()
 		announced, err := s.run(ctx)
 		s.sayOffline(ctx, err)
-		if ctx.Err() != nil {
-			return
-		}
 		if announced && time.Since(start) >= delay {
 			delay = firstDelay
 		}
-		wait := jitter(delay)
-		s.report(err, wait)
-		if !sleep(ctx, wait) {
+		if ctx.Err() != nil {
+			s.reportEnd(err)
 			return
 		}
+		wait := jitter(delay)
+		s.report(err, wait)
+		sleep(ctx, wait)
 		s.sayOffline(ctx, err) // if the broker would not take it before
 	}
 }
@@ -97,6 +96,13 @@ func (s *supervisor) report(err error, wait time.Duration) {
 	s.log.Log(context.Background(), level, "bridge lost; trying again", "err", err, "wait", wait.Round(time.Millisecond))
 }
 
+// reportEnd logs what went wrong when the bridge was stopped.
+func (s *supervisor) reportEnd(err error) {
+	if !errors.Is(err, errStopped) {
+		s.log.Warn("bridge did not stop cleanly", "err", err)
+	}
+}
+
 // sayOffline publishes that what was announced is offline, where that has not
 // been said yet. It has its own time, because ctx may be over.
 func (s *supervisor) sayOffline(ctx context.Context, reason error) {
@@ -115,14 +121,12 @@ func (s *supervisor) sayOffline(ctx context.Context, reason error) {
 // tried again together.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
-// sleep waits for d and reports whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }
