@@ -1,41 +1,262 @@
-// Package broker is the MQTT server of edge.
+// Package broker is the MQTT server of edge: listeners, the mochi server that
+// handles connecting and subscribing, the hooks that tell delivery about both,
+// and the clients within the process. Messages do not pass through it: gate and
+// delivery carry them.
 package broker
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
 
 	"edge/bridge"
+	"edge/broker/delivery"
+	"edge/broker/gate"
+	"edge/broker/journal"
 )
 
 // A Broker is a running MQTT server.
-type Broker struct{}
+type Broker struct {
+	engine *delivery.Engine
+	server *mqtt.Server
+	limits gate.Limits
+	log    *slog.Logger
+	self   *client // publishes what the broker itself has to say
 
-// DefaultConfig returns the limits that hold where a configuration is silent;
-// it has no listeners and lets nobody in.
-func DefaultConfig() Config { return Config{} }
+	anonymous      atomic.Bool
+	maxConnections int
 
-// Validate reports everything that is wrong with c, by path.
-func (c Config) Validate() error { return nil }
+	mu        sync.Mutex
+	cfg       Config
+	listeners []*listener
+	conns     map[*gate.Conn]struct{}
+	closed    bool
+	running   sync.WaitGroup // connections and local subscriptions
+	done      chan struct{}  // closed by Close: local subscriptions end
+}
 
 // Open starts a broker. When it returns, all listeners accept connections.
 // prefix is the first level of the topics of bridges (`edge`): a retained or
 // expired command under it is refused.
 func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
-	return nil, errors.New("not written yet")
+	b := &Broker{
+		cfg: cfg, log: log, maxConnections: cfg.Limits.Connections,
+		conns: make(map[*gate.Conn]struct{}), done: make(chan struct{}),
+	}
+	b.anonymous.Store(cfg.AllowAnonymous)
+	b.limits = cfg.Limits.gate()
+	opts := cfg.Limits.delivery()
+	opts.Command = func(t string) bool { return isCommand(prefix, t) }
+	opts.Refused = b.refused
+	b.engine = delivery.New(journal.Memory{}, opts, log)
+	b.self = b.client("broker")
+	if err := b.serve(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// serve starts mochi and opens the listeners.
+func (b *Broker) serve() error {
+	var err error
+	if b.server, err = newServer(b); err != nil {
+		return err
+	}
+	opened, err := b.open(b.cfg.Listeners)
+	if err != nil {
+		return err
+	}
+	b.listeners = opened
+	return nil
+}
+
+// open opens all of ls, or none.
+func (b *Broker) open(ls []Listener) ([]*listener, error) {
+	var opened []*listener
+	for _, cfg := range ls {
+		l, err := b.listen(cfg)
+		if err != nil {
+			for _, l := range opened {
+				l.stop()
+			}
+			return nil, err
+		}
+		opened = append(opened, l)
+	}
+	for _, l := range opened {
+		b.server.Listeners.Add(l)
+		b.server.Listeners.Serve(l.ID(), b.server.EstablishConnection)
+	}
+	return opened, nil
 }
 
 // URLs returns the addresses at which the broker listens, with the ports taken.
-func (b *Broker) URLs() []string { return nil }
+func (b *Broker) URLs() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var urls []string
+	for _, l := range b.listeners {
+		urls = append(urls, l.Address())
+	}
+	return urls
+}
 
-// Client returns a client within the process that acts under name.
-func (b *Broker) Client(name string) bridge.Client { return nil }
+// Reload applies cfg: only listeners that changed are closed or opened, and
+// certificates are read anew. On an error nothing has changed. Limits hold for
+// a broker's life; a change of them is an error.
+func (b *Broker) Reload(cfg Config) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return errors.New("reload the broker: it is closed")
+	}
+	if cfg.Limits != b.cfg.Limits {
+		return errors.New("reload the broker: its limits hold until edge is restarted")
+	}
+	var kept, gone []*listener
+	var added []Listener
+	for _, l := range b.listeners {
+		if slices.ContainsFunc(cfg.Listeners, l.cfg.equal) {
+			kept = append(kept, l)
+		} else {
+			gone = append(gone, l)
+		}
+	}
+	for _, c := range cfg.Listeners {
+		if !slices.ContainsFunc(kept, func(l *listener) bool { return l.cfg.equal(c) }) {
+			added = append(added, c)
+		}
+	}
+	return b.replace(cfg, kept, gone, added)
+}
 
-// Reload applies cfg: only listeners that changed are closed or opened. On an
-// error nothing has changed.
-func (b *Broker) Reload(cfg Config) error { return nil }
+func (b *Broker) replace(cfg Config, kept, gone []*listener, added []Listener) error {
+	var certs []func()
+	for _, l := range kept {
+		use, err := l.readCert()
+		if err != nil {
+			return fmt.Errorf("reload the broker: %w", err)
+		}
+		certs = append(certs, use)
+	}
+	opened, err := b.open(added)
+	if err != nil {
+		return fmt.Errorf("reload the broker: %w", err)
+	}
+	for _, use := range certs {
+		use()
+	}
+	for _, l := range gone {
+		l.stop()
+	}
+	b.listeners = append(kept, opened...)
+	b.cfg = cfg
+	b.anonymous.Store(cfg.AllowAnonymous)
+	return nil
+}
 
-// Close ends all connections and returns when nothing runs any more, or when
-// ctx ends.
-func (b *Broker) Close(ctx context.Context) error { return nil }
+// Close ends all connections, tells clients that the server goes down, and
+// returns when nothing runs any more, or with the error of ctx.
+func (b *Broker) Close(ctx context.Context) error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return nil
+	}
+	b.closed = true
+	close(b.done)
+	for _, l := range b.listeners {
+		l.stop()
+	}
+	for c := range b.conns {
+		c.End(gate.ShuttingDown)
+	}
+	b.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		b.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		return fmt.Errorf("close the broker: connections did not end: %w", ctx.Err())
+	}
+	b.engine.Close()
+	return nil
+}
+
+// enter counts c among the connections, unless there are too many.
+func (b *Broker) enter(c *gate.Conn) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || len(b.conns) >= b.maxConnections {
+		return false
+	}
+	b.conns[c] = struct{}{}
+	b.running.Add(1)
+	return true
+}
+
+func (b *Broker) exit(c *gate.Conn) {
+	b.mu.Lock()
+	delete(b.conns, c)
+	b.mu.Unlock()
+	b.running.Done()
+}
+
+// isCommand reports whether t is <prefix>/NODE/BRIDGE/ENTITY/set.
+func isCommand(prefix, t string) bool {
+	rest, ok := strings.CutPrefix(t, prefix+"/")
+	if !ok {
+		return false
+	}
+	place, ok := strings.CutSuffix(rest, "/set")
+	return ok && strings.Count(place, "/") == 2
+}
+
+// refused says on the topic of results why a command was not executed.
+func (b *Broker) refused(m *delivery.Message, why delivery.Refusal) {
+	place := strings.TrimSuffix(m.Topic, "/set")
+	i := strings.LastIndexByte(place, '/')
+	r := bridge.Result{Status: bridge.StatusRefused, Reason: string(why)}
+	if cmd, err := bridge.ParseCommand(m.Payload); err == nil {
+		r.ID = cmd.ID
+	}
+	b.log.Warn("command refused", "topic", m.Topic, "client", m.Origin, "reason", string(why))
+	if err := bridge.PublishResult(context.Background(), b.self, bridge.Base(place[:i]), place[i+1:], r); err != nil {
+		b.log.Error("publish the refusal of a command", "topic", m.Topic, "err", err)
+	}
+}
+
+func (l Limits) gate() gate.Limits {
+	return gate.Limits{
+		ConnectTimeout: l.ConnectTimeout, PacketBefore: l.PacketBefore, Packet: l.Packet,
+		TopicBytes: l.TopicBytes, TopicLevels: l.TopicLevels, ReceiveMaximum: l.ReceiveMaximum,
+		MaxExpiry: l.expiry(),
+	}
+}
+
+func (l Limits) delivery() delivery.Options {
+	return delivery.Options{
+		QoS0Bytes: l.QoS0Bytes, QueueMessages: l.QueueMessages, QueueBytes: l.QueueBytes,
+		DropOldest: l.QueueOverflow == DropOldest, Window: l.Window, ReceiveMaximum: l.ReceiveMaximum,
+		Sessions: l.Sessions, Subscriptions: l.Subscriptions, RetainedBytes: l.RetainedBytes,
+		MaxExpiry: l.expiry(), TopicBytes: l.TopicBytes, TopicLevels: l.TopicLevels,
+	}
+}
+
+func (l Limits) expiry() uint32 {
+	return uint32(min(int64(l.SessionExpiry.Seconds()), math.MaxUint32-1))
+}
+
+func itoa(i int) string { return strconv.Itoa(i) }

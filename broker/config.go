@@ -1,44 +1,201 @@
 package broker
 
 import (
+	"errors"
+	"math"
+	"net"
+	"net/url"
+	"strings"
 	"time"
+
+	"edge/internal/config"
 )
 
 // Config is the `broker:` section of the configuration.
 type Config struct {
-	// AllowAnonymous lets clients in that show no credentials. It is meant for
-	// listeners on the loopback interface and for tests.
-	AllowAnonymous bool `yaml:"allow_anonymous"`
-
-	// Listeners says where clients may connect.
-	Listeners []Listener `yaml:"listeners"`
-
-	Limits Limits `yaml:"limits"`
+	AllowAnonymous bool       `yaml:"allow_anonymous" doc:"Lets clients in that show no credentials; for listeners on the loopback interface and for tests."`
+	Listeners      []Listener `yaml:"listeners" doc:"The addresses at which clients connect."`
+	Limits         Limits     `yaml:"limits" doc:"What one client can make grow at most."`
 }
 
 // A Listener is one address at which clients connect.
 type Listener struct {
-	// URL is tcp://HOST:PORT, tls://HOST:PORT, ws://HOST:PORT/PATH,
-	// wss://HOST:PORT/PATH or unix:///PATH. Port 0 takes any free port.
-	URL string `yaml:"url"`
-
-	// Cert and Key are PEM files, needed by tls and wss.
-	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
+	URL     string   `yaml:"url" doc:"tcp://HOST:PORT, tls://HOST:PORT, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH or unix:///PATH; port 0 takes any free port."`
+	Cert    string   `yaml:"cert" doc:"PEM file with the certificate chain, for tls and wss."`
+	Key     string   `yaml:"key" doc:"PEM file with the private key, for tls and wss."`
+	Origins []string `yaml:"origins" doc:"Web origins, like https://home.example, whose pages may connect by WebSocket besides those of the same host."`
 }
 
-// Limits bounds everything that a client can make grow.
+// Limits bounds what clients can make grow. Zero is never unlimited.
 type Limits struct {
-	ConnectTimeout time.Duration `yaml:"connect_timeout"` // from accept to a complete CONNECT
-	PacketBefore   int           `yaml:"packet_before"`   // bytes of a packet before login
-	Packet         int           `yaml:"packet"`          // bytes of a packet after login
-	TopicBytes     int           `yaml:"topic_bytes"`     // of a topic name or filter
-	TopicLevels    int           `yaml:"topic_levels"`    // of a topic name or filter
-	ReceiveMaximum int           `yaml:"receive_maximum"` // QoS 1 and 2 messages that a client may have unacknowledged
-	MaxInflight    int           `yaml:"max_inflight"`    // the same towards a client, below its own receive maximum
-	QueueMessages  int           `yaml:"queue_messages"`  // QoS 1 and 2 messages that wait for one session
-	QueueBytes     int           `yaml:"queue_bytes"`     // their bytes
-	SessionExpiry  time.Duration `yaml:"session_expiry"`  // longest life of a session without connection
-	Connections    int           `yaml:"connections"`     // at once, in all
-	Subscriptions  int           `yaml:"subscriptions"`   // of one session
+	ConnectTimeout time.Duration `yaml:"connect_timeout" doc:"Time from a connection to its complete CONNECT packet."`
+	PacketBefore   int           `yaml:"packet_before" doc:"Bytes of a packet before the client is let in."`
+	Packet         int           `yaml:"packet" doc:"Bytes of a packet after that."`
+	TopicBytes     int           `yaml:"topic_bytes" doc:"Bytes of a topic name or filter."`
+	TopicLevels    int           `yaml:"topic_levels" doc:"Levels of a topic name or filter."`
+	ReceiveMaximum int           `yaml:"receive_maximum" doc:"QoS 1 and 2 messages that a client may have sent without an acknowledgement."`
+	Window         int           `yaml:"window" doc:"QoS 1 and 2 messages on their way to one client; its own receive maximum may be smaller."`
+	QoS0Bytes      int           `yaml:"qos0_bytes" doc:"Bytes of QoS 0 messages that wait for a slow client; beyond, the oldest are dropped and counted."`
+	QueueMessages  int           `yaml:"queue_messages" doc:"QoS 1 and 2 messages that wait for one session."`
+	QueueBytes     int           `yaml:"queue_bytes" doc:"Bytes of QoS 1 and 2 messages that wait for one session."`
+	QueueOverflow  QueueOverflow `yaml:"queue_overflow" doc:"At these limits: reject the publisher, or drop the oldest message and count it."`
+	SessionExpiry  time.Duration `yaml:"session_expiry" doc:"Longest life of a session without a connection."`
+	Sessions       int           `yaml:"sessions" doc:"Sessions in all."`
+	Subscriptions  int           `yaml:"subscriptions" doc:"Subscriptions of one session."`
+	Connections    int           `yaml:"connections" doc:"Connections in all."`
+	RetainedBytes  int           `yaml:"retained_bytes" doc:"Bytes of retained messages in all."`
+}
+
+// QueueOverflow says what happens to a message for a queue that is full.
+type QueueOverflow string
+
+// The policies.
+const (
+	Reject     QueueOverflow = "reject"
+	DropOldest QueueOverflow = "drop-oldest"
+)
+
+// Values lists the policies.
+func (QueueOverflow) Values() []string { return []string{string(Reject), string(DropOldest)} }
+
+// DefaultConfig returns the limits that hold where a configuration is silent;
+// it has no listeners and lets nobody in.
+func DefaultConfig() Config {
+	return Config{Limits: Limits{
+		ConnectTimeout: 5 * time.Second,
+		PacketBefore:   16 << 10,
+		Packet:         1 << 20,
+		TopicBytes:     1024,
+		TopicLevels:    32,
+		ReceiveMaximum: 1024,
+		Window:         128,
+		QoS0Bytes:      4 << 20,
+		QueueMessages:  1_000_000,
+		QueueBytes:     64 << 20,
+		QueueOverflow:  Reject,
+		SessionExpiry:  60 * 24 * time.Hour,
+		Sessions:       10_000,
+		Subscriptions:  1000,
+		Connections:    10_000,
+		RetainedBytes:  64 << 20,
+	}}
+}
+
+// Validate reports everything that is wrong with c, by path.
+func (c Config) Validate() error {
+	errs := []error{config.In("limits", c.Limits.validate())}
+	seen := make(map[string]int)
+	for i, l := range c.Listeners {
+		path := "listeners[" + itoa(i) + "]"
+		errs = append(errs, config.In(path, l.validate()))
+		if first, again := seen[l.URL]; again && !strings.HasSuffix(l.URL, ":0") {
+			errs = append(errs, config.Errorf(path+".url", "%s is listener %d already", l.URL, first))
+		}
+		seen[l.URL] = i
+	}
+	return errors.Join(errs...)
+}
+
+func (l Limits) validate() error {
+	var errs []error
+	check := func(path string, v, low, high int) {
+		if v < low || v > high {
+			errs = append(errs, config.Errorf(path, "must be %d to %d, not %d", low, high, v))
+		}
+	}
+	const big = math.MaxInt32
+	check("packet_before", l.PacketBefore, 128, 1<<20)
+	check("packet", l.Packet, 1024, 256<<20)
+	check("topic_bytes", l.TopicBytes, 16, 65535)
+	check("topic_levels", l.TopicLevels, 5, 200)
+	check("receive_maximum", l.ReceiveMaximum, 1, 65535)
+	check("window", l.Window, 1, 65535)
+	check("qos0_bytes", l.QoS0Bytes, 1024, big)
+	check("queue_messages", l.QueueMessages, 1, big)
+	check("queue_bytes", l.QueueBytes, 1024, big)
+	check("sessions", l.Sessions, 1, big)
+	check("subscriptions", l.Subscriptions, 1, big)
+	check("connections", l.Connections, 1, big)
+	check("retained_bytes", l.RetainedBytes, 1024, big)
+	if l.ConnectTimeout < 100*time.Millisecond || l.ConnectTimeout > time.Minute {
+		errs = append(errs, config.Errorf("connect_timeout", "must be 100ms to 1m, not %v", l.ConnectTimeout))
+	}
+	if l.SessionExpiry < time.Second || l.SessionExpiry/time.Second >= math.MaxUint32 {
+		errs = append(errs, config.Errorf("session_expiry", "must be 1s to 136 years, not %v", l.SessionExpiry))
+	}
+	if l.QueueOverflow != Reject && l.QueueOverflow != DropOldest {
+		errs = append(errs, config.Errorf("queue_overflow", "must be reject or drop-oldest, not %q", string(l.QueueOverflow)))
+	}
+	return errors.Join(errs...)
+}
+
+func (l Listener) validate() error {
+	_, err := l.parse()
+	errs := []error{err}
+	secure := strings.HasPrefix(l.URL, "tls:") || strings.HasPrefix(l.URL, "wss:")
+	for _, f := range []struct{ path, value string }{{"cert", l.Cert}, {"key", l.Key}} {
+		switch {
+		case secure && f.value == "":
+			errs = append(errs, config.Errorf(f.path, "a listener with TLS needs a PEM file here"))
+		case !secure && f.value != "":
+			errs = append(errs, config.Errorf(f.path, "only tls:// and wss:// have certificates; this listener is %s", l.URL))
+		}
+	}
+	if len(l.Origins) > 0 && !strings.HasPrefix(l.URL, "ws") {
+		errs = append(errs, config.Errorf("origins", "only ws:// and wss:// have origins; this listener is %s", l.URL))
+	}
+	return errors.Join(errs...)
+}
+
+// An endpoint is what a listener's URL says.
+type endpoint struct {
+	scheme  string // tcp, tls, ws, wss or unix
+	network string // for net.Listen
+	address string
+	path    string // of the HTTP request, for ws and wss; "/" is any
+}
+
+// defaultPorts are those of IANA, and what people use for WebSocket.
+var defaultPorts = map[string]string{"tcp": "1883", "tls": "8883", "ws": "8083", "wss": "8084"}
+
+func (l Listener) parse() (endpoint, error) {
+	u, err := url.Parse(l.URL)
+	if err != nil {
+		return endpoint{}, config.Errorf("url", "%v; want something like tcp://127.0.0.1:1883", err)
+	}
+	e := endpoint{scheme: u.Scheme, network: "tcp", path: u.Path}
+	switch u.Scheme {
+	case "unix":
+		e.network, e.address = "unix", u.Path
+		if u.Host != "" || u.Path == "" {
+			return e, config.Errorf("url", "%q: want unix:///PATH with three slashes", l.URL)
+		}
+		return e, nil
+	case "tcp", "tls", "ws", "wss":
+	default:
+		return e, config.Errorf("url", "%q: the scheme must be tcp, tls, ws, wss or unix", l.URL)
+	}
+	if (u.Scheme == "tcp" || u.Scheme == "tls") && u.Path != "" && u.Path != "/" {
+		return e, config.Errorf("url", "%q: %s has no path", l.URL, u.Scheme)
+	}
+	port := u.Port()
+	if port == "" {
+		port = defaultPorts[u.Scheme]
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return e, config.Errorf("url", "%q: port %s: must be 0 to 65535", l.URL, port)
+	}
+	e.address = net.JoinHostPort(u.Hostname(), port)
+	return e, nil
+}
+
+// Local reports whether only clients on this machine can reach l.
+func (l Listener) Local() bool {
+	e, err := l.parse()
+	if err != nil || e.scheme == "unix" {
+		return err == nil
+	}
+	host, _, _ := net.SplitHostPort(e.address)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -1,0 +1,224 @@
+// Package delivery carries messages from publishers to sessions: routes, queues,
+// the flows of QoS 1 and 2, retained messages and wills. It knows neither the
+// bytes of MQTT nor sockets; a connection is a Link to it. What must survive it
+// hands to a journal, and acknowledgements wait for the tickets it returns.
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"edge/broker/journal"
+	"edge/internal/topic"
+)
+
+// Forever is the expiry of a session that does not expire (MQTT 5.0, section
+// 3.1.2.11.2).
+const Forever = math.MaxUint32
+
+// Options are the limits and the policy of an Engine. All limits are counts or
+// bytes and must be positive.
+type Options struct {
+	QoS0Bytes      int    // QoS 0 messages that wait for one session; the oldest are dropped
+	QueueMessages  int    // QoS 1 and 2 messages that wait for one session
+	QueueBytes     int    // their bytes
+	DropOldest     bool   // at these limits: drop the oldest, instead of refusing the newest
+	Window         int    // QoS 1 and 2 messages on their way to one client
+	ReceiveMaximum int    // QoS 2 ids that one client may own
+	Sessions       int    // sessions in all
+	Subscriptions  int    // subscriptions of one session
+	RetainedBytes  int    // retained messages in all
+	MaxExpiry      uint32 // seconds; the longest expiry of a session
+	TopicBytes     int    // of a topic to publish to
+	TopicLevels    int    // of the same
+
+	// Command reports whether messages to a topic are commands: retained and
+	// expired ones are refused.
+	Command func(topic string) bool
+
+	// Refused is told of each command that was refused. It may publish.
+	Refused func(m *Message, why Refusal)
+}
+
+// A Refusal says why a command was not delivered.
+type Refusal string
+
+// The reasons.
+const (
+	Retained Refusal = "retained" // a command that is kept would be executed at any time
+	Expired  Refusal = "expired"  // its message expiry interval has passed
+)
+
+// An Engine is the state of all sessions and the retained messages.
+type Engine struct {
+	opts    Options
+	journal journal.Journal
+	log     *slog.Logger
+
+	// version changes with each subscription: routes of older versions are
+	// looked up anew.
+	version atomic.Uint64
+	dropped struct{ Slow, Expired, Full, Large atomic.Uint64 }
+	warned  atomic.Int64 // Unix time of the last log line about drops
+
+	mu       sync.RWMutex
+	sessions map[string]*Session
+	filters  topic.Tree[[]subscriber]
+
+	ids idLocks
+
+	waitMu  sync.Mutex
+	waiting map[Link]struct{} // to be woken at the next commit
+
+	retainedMu    sync.RWMutex
+	retained      topic.Tree[*Message]
+	retainedBytes int
+	retainedCount int
+}
+
+// New returns an engine without sessions.
+func New(j journal.Journal, opts Options, log *slog.Logger) *Engine {
+	if opts.Command == nil {
+		opts.Command = func(string) bool { return false }
+	}
+	if opts.Refused == nil {
+		opts.Refused = func(*Message, Refusal) {}
+	}
+	e := &Engine{opts: opts, journal: j, log: log, sessions: make(map[string]*Session), waiting: make(map[Link]struct{})}
+	j.Watch(e.committed)
+	return e
+}
+
+// Await has link woken at the next commit of the journal. The caller looks at
+// Committed once more after it.
+func (e *Engine) Await(link Link) {
+	e.waitMu.Lock()
+	e.waiting[link] = struct{}{}
+	e.waitMu.Unlock()
+}
+
+// Wait returns when t is committed, or with the error of ctx.
+func (e *Engine) Wait(ctx context.Context, t journal.Ticket) error {
+	if t == 0 || t <= e.journal.Committed() {
+		return nil
+	}
+	w := &waiter{wake: make(chan struct{}, 1)}
+	for {
+		e.Await(w)
+		if t <= e.journal.Committed() {
+			return nil
+		}
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// A waiter is a Link that belongs to no session.
+type waiter struct{ wake chan struct{} }
+
+func (w *waiter) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+func (*waiter) Kick()                 {}
+func (*waiter) Done() <-chan struct{} { return nil }
+
+func (e *Engine) committed() {
+	e.waitMu.Lock()
+	links := e.waiting
+	e.waiting = make(map[Link]struct{}, len(links))
+	e.waitMu.Unlock()
+	for link := range links {
+		link.Wake()
+	}
+}
+
+// Journal returns the journal of the engine.
+func (e *Engine) Journal() journal.Journal { return e.journal }
+
+// Dropped returns what all sessions lost so far.
+func (e *Engine) Dropped() Dropped {
+	return Dropped{e.dropped.Slow.Load(), e.dropped.Expired.Load(), e.dropped.Full.Load(), e.dropped.Large.Load()}
+}
+
+// count notes the loss of one message for s, and says so in the log, at most
+// once in ten seconds.
+func (e *Engine) count(c *atomic.Uint64, s *Session, reason string) {
+	c.Add(1)
+	now, last := time.Now().Unix(), e.warned.Load()
+	if now-last < 10 || !e.warned.CompareAndSwap(last, now) {
+		return
+	}
+	d := e.Dropped()
+	e.log.Warn("messages dropped", "client", s.id, "reason", reason,
+		"slow_total", d.Slow, "expired_total", d.Expired, "full_total", d.Full, "large_total", d.Large)
+}
+
+func (e *Engine) refuse(m *Message, why Refusal) { e.opts.Refused(m, why) }
+
+// Stats are counts of what the engine holds.
+type Stats struct{ Sessions, Online, Retained int }
+
+// Stats returns the counts of now.
+func (e *Engine) Stats() Stats {
+	var st Stats
+	e.mu.RLock()
+	st.Sessions = len(e.sessions)
+	for _, s := range e.sessions {
+		s.mu.Lock()
+		if s.link != nil {
+			st.Online++
+		}
+		s.mu.Unlock()
+	}
+	e.mu.RUnlock()
+	e.retainedMu.RLock()
+	st.Retained = e.retainedCount
+	e.retainedMu.RUnlock()
+	return st
+}
+
+// idLocks has a lock for each client id in use: one connection at a time begins
+// or ends a session.
+type idLocks struct {
+	mu    sync.Mutex
+	locks map[string]*idLock
+}
+
+type idLock struct {
+	sync.Mutex
+	users int
+}
+
+// lock returns a function that unlocks; calling it again does nothing.
+func (l *idLocks) lock(id string) (unlock func()) {
+	l.mu.Lock()
+	if l.locks == nil {
+		l.locks = make(map[string]*idLock)
+	}
+	k := l.locks[id]
+	if k == nil {
+		k = new(idLock)
+		l.locks[id] = k
+	}
+	k.users++
+	l.mu.Unlock()
+	k.Lock()
+	return sync.OnceFunc(func() {
+		k.Unlock()
+		l.mu.Lock()
+		if k.users--; k.users == 0 {
+			delete(l.locks, id)
+		}
+		l.mu.Unlock()
+	})
+}

@@ -1,0 +1,267 @@
+package delivery
+
+import (
+	"errors"
+	"time"
+
+	"edge/broker/journal"
+)
+
+// ErrTooManySessions is returned by Begin at the limit of sessions.
+var ErrTooManySessions = errors.New("too many sessions")
+
+// An Opening is what a connection asks for in CONNECT.
+type Opening struct {
+	ID     string
+	Clean  bool   // forget the session that may exist
+	Expiry uint32 // seconds that the session outlives its connection; Forever
+	Window int    // receive maximum of the client; 0 is none
+	Will   *Will
+	Link   Link
+}
+
+// A Will is the message that is sent when a client leaves without a word (MQTT
+// 5.0, section 3.1.2.5).
+type Will struct {
+	Message *Message
+	Delay   uint32 // seconds
+	Expiry  uint32 // seconds that the message lives once it is sent; 0 is for ever
+}
+
+// Begin gives the session of a client id to a connection, taking it from an
+// older connection and waiting until that one has let go. present is true if
+// the session existed. The caller calls release when the connection is ready
+// for the next one to take it over.
+func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err error) {
+	release = e.ids.lock(o.ID)
+	old := e.session(o.ID)
+	if old != nil {
+		old.takeOver()
+		old = e.session(o.ID) // It may have ended with its connection.
+	}
+	if old != nil && o.Clean {
+		e.end(old)
+		old = nil
+	}
+	if old != nil {
+		e.resume(old, o)
+		return old, true, release, nil
+	}
+	s = &Session{engine: e, id: o.ID, subs: make(map[string]journal.Subscription)}
+	e.mu.Lock()
+	if len(e.sessions) >= e.opts.Sessions {
+		e.mu.Unlock()
+		release()
+		return nil, false, nil, ErrTooManySessions
+	}
+	e.sessions[o.ID] = s
+	e.mu.Unlock()
+	e.resume(s, o)
+	return s, false, release, nil
+}
+
+// Local returns a session for a reader within the process. It has no client id
+// that another could take over, and ends with Leave.
+func (e *Engine) Local(name string, link Link) *Session {
+	s := &Session{engine: e, id: name, subs: make(map[string]journal.Subscription)}
+	s.attach(link, e.opts.Window)
+	return s
+}
+
+func (e *Engine) session(id string) *Session {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.sessions[id]
+}
+
+// takeOver ends the connection of s, if it has one.
+func (s *Session) takeOver() {
+	s.mu.Lock()
+	link := s.link
+	s.mu.Unlock()
+	if link != nil {
+		link.Kick()
+		<-link.Done()
+	}
+}
+
+// resume gives s to the connection of o.
+func (e *Engine) resume(s *Session, o Opening) {
+	s.mu.Lock()
+	s.stopTimers()
+	hadWill := s.will != nil
+	s.will = o.Will
+	s.setExpiry(o.Expiry)
+	s.mu.Unlock()
+	e.append(&journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: s.expiry})
+	switch {
+	case o.Will != nil:
+		e.append(&journal.Record{Kind: journal.WillSet, Client: s.id, Message: &o.Will.Message.Message, Delay: o.Will.Delay})
+	case hadWill:
+		e.append(&journal.Record{Kind: journal.WillCleared, Client: s.id})
+	}
+	window := e.opts.Window
+	if o.Window > 0 {
+		window = min(window, o.Window)
+	}
+	s.attach(o.Link, window)
+}
+
+// append is for records whose loss only a later record could make matter; the
+// ticket of that one covers them.
+func (e *Engine) append(r *journal.Record) { _, _ = e.journal.Append(r) }
+
+func (s *Session) setExpiry(seconds uint32) {
+	s.expiry = min(seconds, s.engine.opts.MaxExpiry)
+	s.lasts.Store(s.expiry > 0)
+}
+
+func (s *Session) attach(link Link, window int) {
+	s.mu.Lock()
+	s.link, s.window = link, window
+	s.open, s.resent, s.idle = 0, s.sent.head, false
+	s.mu.Unlock()
+}
+
+func (s *Session) stopTimers() {
+	for _, t := range []*time.Timer{s.timer, s.willAt} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	s.timer, s.willAt = nil, nil
+}
+
+// A Leaving says how a connection ended.
+type Leaving struct {
+	Normal bool    // by DISCONNECT without will: the will is revoked
+	Expiry *uint32 // from DISCONNECT; nil: as before
+}
+
+// Leave takes the session from link, if it still has it: the session goes on
+// without connection, or ends.
+func (e *Engine) Leave(s *Session, link Link, l Leaving) {
+	s.mu.Lock()
+	if s.link != link {
+		s.mu.Unlock()
+		return
+	}
+	s.link, s.idle = nil, false
+	if l.Expiry != nil {
+		s.setExpiry(*l.Expiry)
+	}
+	expiry := s.expiry
+	s.dropQoS0()
+	if l.Normal && s.will != nil {
+		s.will = nil
+		e.append(&journal.Record{Kind: journal.WillCleared, Client: s.id})
+	}
+	will := s.will
+	s.mu.Unlock()
+	if will != nil && (will.Delay == 0 || expiry == 0) {
+		e.sendWill(s, will)
+	}
+	if expiry == 0 {
+		e.end(s)
+		return
+	}
+	e.append(&journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: expiry})
+	e.startTimers(s)
+}
+
+// dropQoS0 empties the queue of what is not kept for a session without
+// connection.
+func (s *Session) dropQoS0() {
+	s.queue.filter(func(it *item) bool { return it.m != nil && it.qos > 0 })
+	s.dropped, s.bytes0, s.cut = 0, 0, s.queue.head
+}
+
+// startTimers arranges what happens to s if it stays without connection.
+func (e *Engine) startTimers(s *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link != nil || s.ended {
+		return // Taken over meanwhile.
+	}
+	if s.will != nil {
+		will := s.will
+		s.willAt = time.AfterFunc(time.Duration(will.Delay)*time.Second, func() { e.sendWill(s, will) })
+	}
+	if s.expiry < Forever {
+		var t *time.Timer
+		t = time.AfterFunc(time.Duration(s.expiry)*time.Second, func() { e.expire(s, &t) })
+		s.timer = t
+	}
+}
+
+// expire ends s unless somebody resumed it since its timer was started.
+func (e *Engine) expire(s *Session, timer **time.Timer) {
+	defer e.ids.lock(s.id)()
+	s.mu.Lock()
+	over := s.link == nil && s.timer == *timer && !s.ended
+	will := s.will
+	s.mu.Unlock()
+	if !over {
+		return
+	}
+	if will != nil {
+		e.sendWill(s, will)
+	}
+	e.log.Info("session expired", "client", s.id)
+	e.end(s)
+}
+
+// sendWill publishes will unless it was sent or revoked.
+func (e *Engine) sendWill(s *Session, will *Will) {
+	s.mu.Lock()
+	if s.will != will {
+		s.mu.Unlock()
+		return
+	}
+	s.will = nil
+	s.mu.Unlock()
+	m := &Message{Message: will.Message.Message}
+	if will.Expiry > 0 {
+		m.Expires = time.Now().Unix() + int64(will.Expiry)
+	}
+	p := e.Publisher(s)
+	r, err := p.Route([]byte(m.Topic))
+	if err == nil {
+		p.Publish(r, m, 0)
+		p.Flush()
+	}
+	e.append(&journal.Record{Kind: journal.WillCleared, Client: s.id})
+}
+
+// end forgets s. A delayed will is due now (MQTT 5.0, section 3.1.2.5).
+func (e *Engine) end(s *Session) {
+	s.mu.Lock()
+	will := s.will
+	s.mu.Unlock()
+	if will != nil {
+		e.sendWill(s, will)
+	}
+	e.unsubscribeAll(s)
+	e.mu.Lock()
+	if e.sessions[s.id] == s {
+		delete(e.sessions, s.id)
+	}
+	e.mu.Unlock()
+	s.mu.Lock()
+	s.stopTimers()
+	s.ended = true
+	s.queue, s.sent, s.received = ring[item]{}, ring[item]{}, nil
+	s.mu.Unlock()
+	e.append(&journal.Record{Kind: journal.SessionEnded, Client: s.id})
+}
+
+// Close stops the timers of all sessions.
+func (e *Engine) Close() {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, s := range e.sessions {
+		s.mu.Lock()
+		s.stopTimers()
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,175 @@
+package delivery
+
+import (
+	"edge/broker/journal"
+)
+
+// A Verdict says what became of a message that was published.
+type Verdict byte
+
+// The verdicts.
+const (
+	Accepted      Verdict = iota
+	NoSubscribers         // accepted; nobody has subscribed
+	Refused               // a command that must not be retained
+	Full                  // a queue or the store of retained messages is full
+	Unavailable           // what must survive cannot be kept now
+)
+
+// A Publisher publishes for one connection. It is for one goroutine.
+type Publisher struct {
+	engine  *Engine
+	session *Session
+	origin  string
+	routes  map[string]*Route
+	version uint64
+	wake    []Link
+	targets []journal.Target
+}
+
+// maxRoutes bounds the memory of a publisher's route cache.
+const maxRoutes = 4096
+
+// Publisher returns a publisher that acts for s.
+func (e *Engine) Publisher(s *Session) *Publisher {
+	return &Publisher{engine: e, session: s, origin: s.id, routes: make(map[string]*Route)}
+}
+
+// Route returns the route of messages to the topic with the given bytes. It is
+// valid until the next call.
+func (p *Publisher) Route(name []byte) (*Route, error) {
+	if v := p.engine.version.Load(); v != p.version || len(p.routes) > maxRoutes {
+		clear(p.routes)
+		p.version = v
+	}
+	if r := p.routes[string(name)]; r != nil {
+		return r, nil
+	}
+	s := string(name)
+	if err := p.engine.checkTopic(s); err != nil {
+		return nil, err
+	}
+	r := p.engine.route(s)
+	p.routes[s] = r
+	return r, nil
+}
+
+// Publish delivers m, whose topic must be that of r. id is the packet id of a
+// QoS 2 message. The acknowledgement may be sent when the ticket is committed.
+// Receivers are woken by Flush.
+func (p *Publisher) Publish(r *Route, m *Message, id uint16) (journal.Ticket, Verdict) {
+	e := p.engine
+	m.Command = r.command
+	if r.command && m.Retain {
+		e.refuse(m, Retained)
+		return 0, Refused
+	}
+	if m.QoS > 0 && !e.opts.DropOldest {
+		for i := range r.targets {
+			if t := &r.targets[i]; t.s.full.Load() && t.qos > 0 {
+				return 0, Full
+			}
+		}
+	}
+	if m.Retain {
+		if !e.retain(m) {
+			return 0, Full
+		}
+		// Who subscribed before this got the older message as the retained one,
+		// and must get m now.
+		r = p.latest(r)
+	}
+	durable := m.Retain || m.QoS == 2 && p.session.durable()
+	if m.QoS == 2 {
+		m.after.Store(uncommitted)
+	}
+	p.targets = p.targets[:0]
+	for i := range r.targets {
+		p.deliver(&r.targets[i], m)
+	}
+	t, ok := p.commit(m, id, durable || len(p.targets) > 0)
+	if m.QoS == 2 {
+		p.rouse(r)
+	}
+	switch {
+	case !ok:
+		return 0, Unavailable
+	case len(r.targets) == 0:
+		return t, NoSubscribers
+	}
+	return t, Accepted
+}
+
+// latest returns r, looked up anew if subscriptions have changed.
+func (p *Publisher) latest(r *Route) *Route {
+	if p.engine.version.Load() == p.version {
+		return r
+	}
+	return p.engine.route(r.Topic)
+}
+
+// deliver queues m for the session of t.
+func (p *Publisher) deliver(t *target, m *Message) {
+	s := t.s
+	if t.own != nil && s == p.session {
+		if t = t.own; t == none {
+			return
+		}
+	}
+	it := item{m: m, ids: t.ids, qos: min(m.QoS, t.qos)}
+	if m.Retain && t.asPublished {
+		it.flags = retained
+	}
+	seq, link := s.push(it)
+	if link != nil {
+		p.wake = append(p.wake, link)
+	}
+	if it.qos > 0 && s.durable() {
+		tg := journal.Target{Client: s.id, Sequence: seq, QoS: it.qos, Retain: it.flags&retained != 0}
+		if t.ids != nil {
+			tg.IDs = *t.ids
+		}
+		p.targets = append(p.targets, tg)
+	}
+}
+
+// commit hands m to the journal if it must survive, and lets QoS 2 receivers
+// have it when it is safe.
+func (p *Publisher) commit(m *Message, id uint16, durable bool) (t journal.Ticket, ok bool) {
+	var err error
+	if durable {
+		r := journal.Record{Kind: journal.Published, Message: &m.Message, Targets: p.targets}
+		if m.QoS == 2 && p.session.durable() {
+			r.Client, r.PacketID = p.session.id, id
+		}
+		t, err = p.engine.journal.Append(&r)
+	}
+	if m.QoS == 2 {
+		after := uint64(t)
+		if err != nil {
+			after = withdrawn
+		}
+		m.setAfter(after)
+	}
+	return t, err == nil
+}
+
+// rouse wakes receivers that may have looked at a message before it had a
+// ticket.
+func (p *Publisher) rouse(r *Route) {
+	for i := range r.targets {
+		if link := r.targets[i].s.rouse(); link != nil {
+			p.wake = append(p.wake, link)
+		}
+	}
+}
+
+// Flush wakes the receivers of what was published since the last Flush. Waking
+// them once for many messages saves most of the system calls.
+func (p *Publisher) Flush() {
+	for i, link := range p.wake {
+		link.Wake()
+		p.wake[i] = nil
+	}
+	p.wake = p.wake[:0]
+}

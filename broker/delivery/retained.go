@@ -1,0 +1,89 @@
+package delivery
+
+import (
+	"time"
+
+	"edge/broker/journal"
+)
+
+// retain keeps m as the retained message of its topic, or, if its payload is
+// empty, forgets the one that is there (MQTT 5.0, section 3.3.1.3). It returns
+// false if there is no room.
+func (e *Engine) retain(m *Message) bool {
+	e.retainedMu.Lock()
+	defer e.retainedMu.Unlock()
+	old := e.retained.Get(m.Topic)
+	if len(m.Payload) == 0 {
+		if old != nil {
+			e.dropRetained(*old)
+		}
+		return true
+	}
+	grow := m.size()
+	if old != nil {
+		grow -= (*old).size()
+	}
+	if e.retainedBytes+grow > e.opts.RetainedBytes {
+		return false
+	}
+	if old == nil {
+		e.retainedCount++
+		old = e.retained.At(m.Topic)
+	}
+	*old = m.kept()
+	e.retainedBytes += grow
+	return true
+}
+
+func (e *Engine) dropRetained(m *Message) {
+	e.retained.Remove(m.Topic)
+	e.retainedBytes -= m.size()
+	e.retainedCount--
+}
+
+// SendRetained queues the retained messages that a new subscription of s asks
+// for (MQTT 5.0, section 3.3.1.3); existed is what Subscribe returned.
+func (e *Engine) SendRetained(s *Session, sub journal.Subscription, existed bool) {
+	if sub.RetainHandling == 2 || sub.RetainHandling == 1 && existed {
+		return
+	}
+	var ids *[]uint32
+	if sub.ID != 0 {
+		ids = &[]uint32{sub.ID}
+	}
+	now := time.Now().Unix()
+	var over []*Message
+	var wake Link
+	// While the messages are queued no newer ones may be, or the older would
+	// come last.
+	e.retainedMu.RLock()
+	e.retained.Select(sub.Filter, func(_ string, m **Message) bool {
+		if (*m).expired(now) {
+			over = append(over, *m)
+		} else {
+			_, link := s.push(item{m: *m, ids: ids, qos: min((*m).QoS, sub.QoS), flags: retained | pinned})
+			if link != nil {
+				wake = link
+			}
+		}
+		return true
+	})
+	e.retainedMu.RUnlock()
+	if wake != nil {
+		wake.Wake()
+	}
+	e.dropExpired(over)
+}
+
+func (e *Engine) dropExpired(over []*Message) {
+	if len(over) == 0 {
+		return
+	}
+	e.retainedMu.Lock()
+	defer e.retainedMu.Unlock()
+	for _, m := range over {
+		if now := e.retained.Get(m.Topic); now != nil && *now == m {
+			e.dropRetained(m)
+		}
+	}
+}

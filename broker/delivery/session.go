@@ -1,0 +1,498 @@
+package delivery
+
+import (
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"edge/broker/journal"
+)
+
+// A Link is the connection of a session.
+type Link interface {
+	// Wake is called when the session has something to send, once for each
+	// time that Next returned nothing. It must not block.
+	Wake()
+
+	// Kick ends the connection because another one took its session over. It
+	// must not block.
+	Kick()
+
+	// Done is closed when the connection touches its session no more.
+	Done() <-chan struct{}
+}
+
+// A Session is what the broker keeps for one client id: subscriptions, messages
+// that wait, and the state of their flows (MQTT 5.0, section 4.1).
+type Session struct {
+	engine *Engine
+	id     string
+
+	full  atomic.Bool // the queue takes no more QoS 1 and 2 messages
+	lasts atomic.Bool // expiry > 0
+
+	mu     sync.Mutex
+	link   Link
+	ended  bool
+	idle   bool   // Next found nothing: the next push must wake
+	window int    // QoS 1 and 2 messages that may be on their way at once
+	open   int    // how many are
+	next   uint64 // sequence number of the next QoS 1 or 2 message
+	resent uint64 // messages in sent below this number are on this connection
+
+	queue   ring[item] // not sent yet, all QoS, in order
+	sent    ring[item] // QoS 1 and 2, sent and not acknowledged, in order
+	cut     uint64     // no QoS 0 message that may be dropped is in queue below this number
+	dropped int        // tombstones in queue
+	bytes0  int        // of QoS 0 messages in queue
+	bytes   int        // of QoS 1 and 2 messages in queue
+	count   int        // of QoS 1 and 2 messages in queue
+
+	received map[uint16]journal.Ticket // QoS 2 ids of the client that PUBREL has not released
+	subs     map[string]journal.Subscription
+	expiry   uint32 // seconds; Forever
+	will     *Will
+	timer    *time.Timer // ends an offline session
+	willAt   *time.Timer // sends a delayed will
+	stats    Dropped
+}
+
+// An item is a message in a session's queue.
+type item struct {
+	m     *Message // nil: a tombstone
+	ids   *[]uint32
+	seq   uint64 // of QoS 1 and 2 messages
+	qos   byte
+	flags flags
+}
+
+type flags byte
+
+const (
+	retained flags = 1 << iota // goes out with RETAIN set
+	pinned                     // must not be dropped: it answers a SUBSCRIBE
+	released                   // PUBREC was seen: only PUBREL is sent from now on
+	done                       // acknowledged out of order
+)
+
+// An Out is what Next gives a connection to send.
+type Out struct {
+	Message *Message
+	IDs     []uint32 // subscription identifiers
+	ID      uint16   // packet id, 0 at QoS 0
+	QoS     byte
+	Retain  bool
+	Dup     bool
+	Release bool // send PUBREL with ID instead of the message
+}
+
+// Dropped counts what a session lost, by reason.
+type Dropped struct {
+	Slow    uint64 // QoS 0 messages beyond the budget of a slow reader
+	Expired uint64 // messages whose time was over
+	Full    uint64 // QoS 1 and 2 messages beyond the limits of the queue
+	Large   uint64 // messages beyond the maximum packet size of the client
+}
+
+// maxSpan bounds how far the newest message on its way may be from the oldest:
+// packet ids must differ.
+const maxSpan = 65535
+
+// packetID returns the packet id of the message with sequence number seq. It
+// belongs to the message for good, so nothing must be written when it is sent.
+func packetID(seq uint64) uint16 { return uint16(seq%65535) + 1 }
+
+// ID returns the client id.
+func (s *Session) ID() string { return s.id }
+
+// Dropped returns what the session lost so far.
+func (s *Session) Dropped() Dropped {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// durable reports whether the session outlives its connection.
+func (s *Session) durable() bool { return s.lasts.Load() }
+
+// push queues it, numbers it if its QoS is 1 or 2, and returns the link if that
+// must be woken. Only the goroutine that publishes it.m may call it.
+func (s *Session) push(it item) (seq uint64, wake Link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.link == nil && it.qos == 0 {
+		return 0, nil
+	}
+	if it.qos > 0 {
+		s.pushQoS(&it)
+	} else {
+		s.bytes0 += it.m.size()
+		if s.queue.len() > 64 {
+			it.m = it.m.kept()
+		}
+	}
+	s.queue.push(it)
+	if s.bytes0 > s.engine.opts.QoS0Bytes {
+		s.dropSlow()
+	}
+	if s.idle {
+		s.idle = false
+		wake = s.link
+	}
+	return it.seq, wake
+}
+
+func (s *Session) pushQoS(it *item) {
+	it.seq = s.next
+	s.next++
+	s.count++
+	s.bytes += it.m.size()
+	if s.link == nil || s.queue.len() > 64 {
+		it.m = it.m.kept()
+	}
+	s.checkFull()
+	if s.full.Load() && s.engine.opts.DropOldest {
+		s.dropOldest()
+	}
+}
+
+// rouse returns the link if it waits to be woken.
+func (s *Session) rouse() Link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.idle {
+		return nil
+	}
+	s.idle = false
+	return s.link
+}
+
+func (s *Session) checkFull() {
+	o := &s.engine.opts
+	if full := s.count > o.QueueMessages || s.bytes > o.QueueBytes; full != s.full.Load() {
+		s.full.Store(full)
+	}
+}
+
+// dropSlow makes tombstones of the oldest QoS 0 messages until the rest fits
+// into the budget.
+func (s *Session) dropSlow() {
+	s.cut = max(s.cut, s.queue.head)
+	for ; s.bytes0 > s.engine.opts.QoS0Bytes && s.cut < s.queue.tail; s.cut++ {
+		it := s.queue.at(s.cut)
+		if it.m == nil || it.qos > 0 || it.flags&pinned != 0 {
+			continue
+		}
+		s.bytes0 -= it.m.size()
+		it.m = nil
+		s.dropped++
+		s.stats.Slow++
+		s.engine.count(&s.engine.dropped.Slow, s, "slow reader")
+	}
+	s.compact()
+}
+
+// dropOldest makes tombstones of the oldest QoS 1 and 2 messages until the rest
+// is within the limits.
+func (s *Session) dropOldest() {
+	for n := s.queue.head; n < s.queue.tail && s.full.Load(); n++ {
+		it := s.queue.at(n)
+		if it.m == nil || it.qos == 0 {
+			continue
+		}
+		s.forget(it)
+		it.m = nil
+		s.dropped++
+		s.stats.Full++
+		s.engine.count(&s.engine.dropped.Full, s, "full queue")
+	}
+	s.compact()
+}
+
+// forget takes a QoS 1 or 2 message that will not be sent out of the books.
+func (s *Session) forget(it *item) {
+	s.count--
+	s.bytes -= it.m.size()
+	s.checkFull()
+	s.acknowledged(it.seq)
+}
+
+// compact removes the tombstones when they are most of the queue.
+func (s *Session) compact() {
+	if s.dropped < 1024 || s.dropped < s.queue.len()/2 {
+		return
+	}
+	s.queue.filter(func(it *item) bool { return it.m != nil })
+	s.dropped = 0
+	s.cut = s.queue.head
+}
+
+// Next appends to out what link may send now, up to about limit bytes, and
+// takes it out of the queue. If it appends nothing, link is woken when there is
+// more. ok is false when the session does not belong to link any more.
+func (s *Session) Next(link Link, out []Out, limit int) (_ []Out, ok bool) {
+	s.mu.Lock()
+	if s.link != link {
+		s.mu.Unlock()
+		return out, false
+	}
+	n := len(out)
+	out, limit = s.resend(out, limit)
+	var late []*Message
+	if s.resent == s.sent.tail {
+		out, late = s.send(out, limit)
+	}
+	s.idle = len(out) == n
+	s.mu.Unlock()
+	for _, m := range late {
+		s.engine.refuse(m, Expired)
+	}
+	return out, true
+}
+
+// resend appends what was sent on an earlier connection and not acknowledged,
+// in the old order (MQTT 5.0, section 4.4).
+func (s *Session) resend(out []Out, limit int) ([]Out, int) {
+	for ; s.resent < s.sent.tail && s.open < s.window && limit > 0; s.resent++ {
+		it := s.sent.at(s.resent)
+		if it.flags&done != 0 {
+			continue
+		}
+		s.open++
+		limit -= it.m.size()
+		out = append(out, it.out(true))
+	}
+	return out, limit
+}
+
+// send appends what was not sent before. late are the commands among it that
+// expired.
+func (s *Session) send(out []Out, limit int) (_ []Out, late []*Message) {
+	committed := uint64(s.engine.journal.Committed())
+	var now int64
+	for s.queue.len() > 0 && limit > 0 {
+		it := *s.queue.at(s.queue.head)
+		if it.m == nil {
+			s.queue.pop()
+			s.dropped--
+			continue
+		}
+		if it.m.Expires != 0 && now == 0 {
+			now = time.Now().Unix()
+		}
+		if it.m.expired(now) {
+			late = s.expire(it, late)
+			continue
+		}
+		if it.qos == 0 {
+			s.bytes0 -= it.m.size()
+		} else {
+			if s.open >= s.window || s.sent.len() > 0 && it.seq-s.sent.at(s.sent.head).seq >= maxSpan {
+				break
+			}
+			if after := it.m.after.Load(); after == withdrawn {
+				s.forget(&it)
+				s.queue.pop()
+				continue
+			} else if after > committed {
+				s.engine.Await(s.link)
+				if committed = uint64(s.engine.journal.Committed()); after > committed {
+					break
+				}
+			}
+			s.count--
+			s.bytes -= it.m.size()
+			s.checkFull()
+			s.sent.push(it)
+			s.resent++
+			s.open++
+		}
+		s.queue.pop()
+		limit -= it.m.size()
+		out = append(out, it.out(false))
+	}
+	return out, late
+}
+
+// expire drops the first message of the queue.
+func (s *Session) expire(it item, late []*Message) []*Message {
+	if it.qos == 0 {
+		s.bytes0 -= it.m.size()
+	} else {
+		s.forget(&it)
+	}
+	s.queue.pop()
+	s.stats.Expired++
+	s.engine.count(&s.engine.dropped.Expired, s, "expired")
+	if it.m.Command {
+		late = append(late, it.m)
+	}
+	return late
+}
+
+func (it *item) out(again bool) Out {
+	o := Out{Message: it.m, QoS: it.qos, Retain: it.flags&retained != 0}
+	if it.ids != nil {
+		o.IDs = *it.ids
+	}
+	if it.qos > 0 {
+		o.ID = packetID(it.seq)
+		o.Release = it.flags&released != 0
+		o.Dup = again
+	}
+	return o
+}
+
+// flight returns the message with packet id that is on its way to the client,
+// and its number in sent.
+func (s *Session) flight(id uint16) (n uint64, it *item) {
+	if id == 0 || s.sent.len() == 0 {
+		return 0, nil
+	}
+	first := s.sent.at(s.sent.head).seq
+	seq := first + (uint64(id-1)+65535-first%65535)%65535
+	// Where no message was dropped before it was sent, seq-first is its place.
+	n = s.sent.head + min(seq-first, uint64(s.sent.len()-1))
+	if s.sent.at(n).seq != seq {
+		i := sort.Search(s.sent.len(), func(i int) bool { return s.sent.at(s.sent.head+uint64(i)).seq >= seq })
+		n = s.sent.head + uint64(i)
+	}
+	if n >= s.resent || s.sent.at(n).seq != seq || s.sent.at(n).flags&done != 0 {
+		return 0, nil
+	}
+	return n, s.sent.at(n)
+}
+
+// Acknowledge ends the flow of the message with packet id and qos: the client
+// sent PUBACK or PUBCOMP, or PUBREC with an error. It reports whether the link
+// must be woken.
+func (s *Session) Acknowledge(id uint16, qos byte) (wake bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, it := s.flight(id)
+	if it == nil || it.qos != qos {
+		return false
+	}
+	return s.finish(n, it)
+}
+
+// Discard ends the flow of a message that is too large for the client.
+func (s *Session) Discard(id uint16) (wake bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Large++
+	s.engine.count(&s.engine.dropped.Large, s, "larger than the client takes")
+	n, it := s.flight(id)
+	if it == nil {
+		return false
+	}
+	return s.finish(n, it)
+}
+
+func (s *Session) finish(n uint64, it *item) (wake bool) {
+	s.acknowledged(it.seq)
+	it.flags |= done
+	it.m = finished
+	s.open--
+	if n == s.sent.head {
+		for s.sent.len() > 0 && s.sent.at(s.sent.head).flags&done != 0 {
+			s.sent.pop()
+		}
+	}
+	if s.queue.len() == 0 && s.resent == s.sent.tail {
+		return false
+	}
+	wake, s.idle = s.idle, false
+	return wake
+}
+
+// finished stands for messages that were acknowledged before an older one.
+var finished = new(Message)
+
+// acknowledged tells the journal that the message with number seq needs to be
+// kept no more. A crash that loses this costs a repetition, no message.
+func (s *Session) acknowledged(seq uint64) {
+	if s.durable() {
+		_, _ = s.engine.journal.Append(&journal.Record{Kind: journal.Acknowledged, Client: s.id, Sequence: seq})
+	}
+}
+
+// Receive notes that the client sent PUBREC for packet id: PUBREL may be sent
+// when the ticket is committed, and the message is never sent again. found is
+// false if there is no such QoS 2 message.
+func (s *Session) Receive(id uint16) (t journal.Ticket, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, it := s.flight(id)
+	if it == nil || it.qos != 2 {
+		return 0, false
+	}
+	it.flags |= released
+	if s.durable() {
+		t, _ = s.engine.journal.Append(&journal.Record{Kind: journal.Received, Client: s.id, Sequence: it.seq})
+	}
+	return t, true
+}
+
+// Own takes the packet id of a QoS 2 message of the client. fresh is false if
+// it was taken before: the message is a repetition, and t is the ticket of the
+// original. ok is false if the client owns more ids than the engine allows.
+func (s *Session) Own(id uint16) (fresh bool, t journal.Ticket, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, taken := s.received[id]; taken {
+		return false, t, true
+	}
+	if len(s.received) >= s.engine.opts.ReceiveMaximum {
+		return false, 0, false
+	}
+	if s.received == nil {
+		s.received = make(map[uint16]journal.Ticket)
+	}
+	s.received[id] = 0
+	return true, 0, true
+}
+
+// Owned notes the ticket of the message whose packet id Own took.
+func (s *Session) Owned(id uint16, t journal.Ticket) {
+	if t == 0 {
+		return
+	}
+	s.mu.Lock()
+	s.received[id] = t
+	s.mu.Unlock()
+}
+
+// Disown gives a packet id back that Own took, since its message was refused.
+func (s *Session) Disown(id uint16) {
+	s.mu.Lock()
+	delete(s.received, id)
+	s.mu.Unlock()
+}
+
+// Release frees a packet id that the client released with PUBREL. PUBCOMP may
+// be sent when the ticket is committed. found is false if the id was not taken.
+func (s *Session) Release(id uint16) (t journal.Ticket, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, found = s.received[id]; !found {
+		return 0, false
+	}
+	delete(s.received, id)
+	if s.durable() {
+		t, _ = s.engine.journal.Append(&journal.Record{Kind: journal.Released, Client: s.id, PacketID: id})
+	}
+	return t, true
+}
+
+// Subscriptions returns the subscriptions of the session.
+func (s *Session) Subscriptions() []journal.Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	subs := make([]journal.Subscription, 0, len(s.subs))
+	for _, sub := range s.subs {
+		subs = append(subs, sub)
+	}
+	return subs
+}

@@ -1,0 +1,88 @@
+package gate
+
+// A Reason is a reason code of MQTT 5.0, section 2.4.
+type Reason byte
+
+// The reason codes that the gate uses.
+const (
+	Success             Reason = 0x00
+	WithWill            Reason = 0x04
+	NoSubscribers       Reason = 0x10
+	Unspecified         Reason = 0x80
+	Malformed           Reason = 0x81
+	ProtocolError       Reason = 0x82
+	ImplementationError Reason = 0x83
+	UnsupportedVersion  Reason = 0x84
+	BadClientID         Reason = 0x85
+	BadCredentials      Reason = 0x86
+	NotAuthorized       Reason = 0x87
+	ServerUnavailable   Reason = 0x88
+	ServerBusy          Reason = 0x89
+	ShuttingDown        Reason = 0x8B
+	BadAuthMethod       Reason = 0x8C
+	KeepAliveTimeout    Reason = 0x8D
+	TakenOver           Reason = 0x8E
+	BadFilter           Reason = 0x8F
+	BadTopic            Reason = 0x90
+	UnknownID           Reason = 0x92
+	ReceiveMaximum      Reason = 0x93
+	BadTopicAlias       Reason = 0x94
+	TooLarge            Reason = 0x95
+	QuotaExceeded       Reason = 0x97
+	BadPayload          Reason = 0x99
+	SharedUnsupported   Reason = 0x9E
+)
+
+var reasons = map[Reason]string{
+	Success:             "success",
+	WithWill:            "disconnect with will message",
+	NoSubscribers:       "no matching subscribers",
+	Unspecified:         "unspecified error",
+	Malformed:           "malformed packet",
+	ProtocolError:       "protocol error",
+	ImplementationError: "implementation specific error",
+	UnsupportedVersion:  "unsupported protocol version",
+	BadClientID:         "client identifier not valid",
+	BadCredentials:      "bad user name or password",
+	NotAuthorized:       "not authorized",
+	ServerUnavailable:   "server unavailable",
+	ServerBusy:          "server busy",
+	ShuttingDown:        "server shutting down",
+	BadAuthMethod:       "bad authentication method",
+	KeepAliveTimeout:    "keep alive timeout",
+	TakenOver:           "session taken over",
+	BadFilter:           "topic filter invalid",
+	BadTopic:            "topic name invalid",
+	UnknownID:           "packet identifier not found",
+	ReceiveMaximum:      "receive maximum exceeded",
+	BadTopicAlias:       "topic alias invalid",
+	TooLarge:            "packet too large",
+	QuotaExceeded:       "quota exceeded",
+	BadPayload:          "payload format invalid",
+	SharedUnsupported:   "shared subscriptions not supported",
+}
+
+// Error implements error: a Reason is what ends a connection.
+func (r Reason) Error() string {
+	if s, ok := reasons[r]; ok {
+		return s
+	}
+	return "unknown reason"
+}
+
+// v3 returns r as a CONNACK return code of MQTT 3.1.1, section 3.2.2.3.
+func (r Reason) v3() byte {
+	switch r {
+	case Success:
+		return 0
+	case UnsupportedVersion:
+		return 1
+	case BadClientID:
+		return 2
+	case BadCredentials:
+		return 4
+	case NotAuthorized, BadAuthMethod:
+		return 5
+	}
+	return 3 // Server unavailable.
+}

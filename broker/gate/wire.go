@@ -1,0 +1,143 @@
+package gate
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
+
+// Packet types (MQTT 5.0, section 2.1.2).
+const (
+	connect     = 1
+	connack     = 2
+	publish     = 3
+	puback      = 4
+	pubrec      = 5
+	pubrel      = 6
+	pubcomp     = 7
+	subscribe   = 8
+	suback      = 9
+	unsubscribe = 10
+	unsuback    = 11
+	pingreq     = 12
+	pingresp    = 13
+	disconnect  = 14
+	auth        = 15
+)
+
+// flagsOf has the reserved flags of each packet type that a client may send
+// (MQTT 5.0, section 2.1.3); PUBLISH has none reserved.
+var flagsOf = [16]byte{pubrel: 2, subscribe: 2, unsubscribe: 2}
+
+// A cursor reads the fields of a packet. After the first field that is not
+// there or not valid, err is set and all reads return zero values.
+type cursor struct {
+	b   []byte
+	err error
+}
+
+func (c *cursor) fail() { c.b, c.err = nil, Malformed }
+
+func (c *cursor) bytes(n int) []byte {
+	if len(c.b) < n {
+		c.fail()
+		return nil
+	}
+	v := c.b[:n:n]
+	c.b = c.b[n:]
+	return v
+}
+
+func (c *cursor) byte() byte {
+	if v := c.bytes(1); v != nil {
+		return v[0]
+	}
+	return 0
+}
+
+func (c *cursor) uint16() uint16 {
+	if v := c.bytes(2); v != nil {
+		return binary.BigEndian.Uint16(v)
+	}
+	return 0
+}
+
+func (c *cursor) uint32() uint32 {
+	if v := c.bytes(4); v != nil {
+		return binary.BigEndian.Uint32(v)
+	}
+	return 0
+}
+
+// binary reads bytes with their length before them (section 1.5.6).
+func (c *cursor) binary() []byte { return c.bytes(int(c.uint16())) }
+
+// text reads a UTF-8 string (section 1.5.4).
+func (c *cursor) text() string {
+	v := c.binary()
+	if !validText(v) {
+		c.fail()
+		return ""
+	}
+	return string(v)
+}
+
+// validText reports whether v is UTF-8 without U+0000; utf8.Valid refuses
+// surrogates.
+func validText(v []byte) bool {
+	for _, b := range v {
+		if b == 0 {
+			return false
+		}
+	}
+	return utf8.Valid(v)
+}
+
+// varint reads a variable byte integer in its shortest form (section 1.5.5).
+func (c *cursor) varint() uint32 {
+	v, n := varint(c.b)
+	if n <= 0 {
+		c.fail()
+		return 0
+	}
+	c.b = c.b[n:]
+	return v
+}
+
+// varint decodes a variable byte integer and returns its length: 0 if b is too
+// short, negative if it is malformed.
+func varint(b []byte) (v uint32, n int) {
+	for i := range min(len(b), 4) {
+		v |= uint32(b[i]&0x7f) << (7 * i)
+		if b[i] < 0x80 {
+			if i > 0 && b[i] == 0 {
+				return 0, -1
+			}
+			return v, i + 1
+		}
+	}
+	if len(b) >= 4 {
+		return 0, -1
+	}
+	return 0, 0
+}
+
+func appendVarint(b []byte, v uint32) []byte {
+	for v >= 0x80 {
+		b = append(b, byte(v)|0x80)
+		v >>= 7
+	}
+	return append(b, byte(v))
+}
+
+func varintLen(v uint32) int {
+	n := 1
+	for ; v >= 0x80; v >>= 7 {
+		n++
+	}
+	return n
+}
+
+func appendText(b []byte, s string) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
+	return append(b, s...)
+}
