@@ -112,6 +112,12 @@ func (p *Port) Drain(ctx context.Context) error {
 	}
 }
 
+// Discard throws away what was written and has not been sent.
+func (p *Port) Discard() error {
+	err := p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH) })
+	return p.explain("discard output of", err)
+}
+
 // Close gives the port back at once and ends every Read, Write and Drain. What
 // has not been sent is thrown away: the kernel would wait up to 30 seconds for
 // a line that flow control holds (closing_wait, setserial(8)).

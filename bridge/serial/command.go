@@ -1,0 +1,104 @@
+package serial
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/template"
+
+	"edge/bridge"
+)
+
+// An order is what a command's template sees.
+type order struct {
+	ID    string // of the entity
+	Value string // as on the topic
+	Raw   string // as the stick knows it
+}
+
+// A writer turns commands to one entity into bytes.
+type writer struct {
+	entity Entity
+	text   *template.Template
+}
+
+// longest bounds what a template may make, in bytes.
+const longest = 4096
+
+func compile(e Entity) (*writer, error) {
+	t, err := template.New(e.ID).Option("missingkey=error").
+		Funcs(template.FuncMap{"lower": strings.ToLower, "upper": strings.ToUpper}).Parse(e.Command)
+	if err != nil {
+		return nil, err
+	}
+	return &writer{entity: e, text: t}, nil
+}
+
+func (w *writer) render(o order) ([]byte, error) {
+	var b bytes.Buffer
+	if err := w.text.Execute(&b, o); err != nil {
+		return nil, err
+	}
+	if b.Len() == 0 || b.Len() > longest {
+		return nil, fmt.Errorf("the template made %d bytes, not between 1 and %d", b.Len(), longest)
+	}
+	return b.Bytes(), nil
+}
+
+// encode checks a command and returns the value that it stands for and the
+// bytes to send. now is the state of the entity, if it is known. The error says
+// why the command is refused.
+func (w *writer) encode(cmd bridge.Command, now string) (value string, b []byte, err error) {
+	if cmd.For != 0 {
+		return "", nil, errors.New("for: a stick cannot do this for a time")
+	}
+	value, raw, err := w.entity.command(cmd.Value, now)
+	if err != nil {
+		return "", nil, err
+	}
+	b, err = w.render(order{ID: w.entity.ID, Value: value, Raw: raw})
+	return value, b, err
+}
+
+// command is the inverse of state.
+func (e Entity) command(value, now string) (state, raw string, err error) {
+	switch {
+	case e.kind() == bridge.Button && value == "":
+		return "PRESS", "PRESS", nil
+	case e.kind() == bridge.Switch:
+		return e.commandOnOff(value, now)
+	case e.numeric():
+		v, err := parseNumber(value)
+		if err == nil {
+			err = e.checkRange(v)
+		}
+		return formatNumber(v), formatNumber((v - e.Offset) / e.scale()), err
+	case len(e.Options) > 0 && !slices.Contains(e.Options, value):
+		return "", "", fmt.Errorf("%s is not one of %s", quote(value), strings.Join(e.Options, ", "))
+	}
+	// A line feed within would make a second command of the rest.
+	return value, value, checkText(value)
+}
+
+func (e Entity) commandOnOff(value, now string) (state, raw string, err error) {
+	switch state = strings.ToUpper(value); {
+	case state == "ON", state == "OFF":
+	case state != "TOGGLE":
+		return "", "", fmt.Errorf("%s is not ON, OFF or TOGGLE", quote(value))
+	case now == "":
+		return "", "", errors.New("TOGGLE: the state is not known yet")
+	case now == "ON":
+		state = "OFF"
+	default:
+		state = "ON"
+	}
+	switch {
+	case e.OnValue == "":
+		return state, state, nil
+	case state == "ON":
+		return state, e.OnValue, nil
+	}
+	return state, e.OffValue, nil
+}

@@ -1,0 +1,180 @@
+package serial
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"edge/bridge"
+	"edge/internal/config"
+	"edge/internal/uart"
+)
+
+// Config is the `serial:` section of a bridge.
+type Config struct {
+	Name         string `yaml:"name" doc:"What people call the stick; the bridge's name if absent."`
+	Manufacturer string `yaml:"manufacturer" doc:"Who made it; what its USB descriptor says if absent."`
+	Model        string `yaml:"model" doc:"What it is; what its USB descriptor says if absent."`
+
+	Port     string      `yaml:"port" doc:"A name in /dev/serial/by-id or by-path (edge ports lists them), a pattern such as usb-FTDI_* that matches a single one, or a path."`
+	Baud     int         `yaml:"baud" doc:"Bits per second; any rate that the adapter can do."`
+	DataBits int         `yaml:"data_bits" doc:"Bits of a byte on the line, 5 to 8."`
+	Parity   uart.Parity `yaml:"parity" doc:"The parity bit: none, odd or even."`
+	StopBits int         `yaml:"stop_bits" doc:"Stop bits, 1 or 2."`
+	Flow     uart.Flow   `yaml:"flow" doc:"Flow control: none, rtscts (two wires) or xonxoff (two reserved bytes)."`
+
+	Delimiter string `yaml:"delimiter" doc:"What ends a line; before a line feed, a carriage return does not count."`
+	MaxLine   int    `yaml:"max_line" doc:"Bytes of the longest line that is read; longer ones are counted as bad."`
+	Format    Format `yaml:"format" doc:"What a line is: value (nothing but a value), json (an object) or regex (see pattern)."`
+	Pattern   string `yaml:"pattern" doc:"For format regex: a regular expression (RE2) with a named group for each entity, such as T=(?P<temperature>[-.0-9]+)."`
+
+	Heartbeat    time.Duration `yaml:"heartbeat" doc:"An unchanged value is published again when it comes after this long; 0s publishes every value that comes."`
+	StaleAfter   time.Duration `yaml:"stale_after" doc:"An entity without a new value for this long is marked bad; 0s never does that."`
+	WriteTimeout time.Duration `yaml:"write_timeout" doc:"How long the stick may take to accept a command."`
+
+	Entities []Entity `yaml:"entities" doc:"What the stick measures and can be told."`
+}
+
+// Entity says what one value of the stick is.
+type Entity struct {
+	ID    string      `yaml:"id" doc:"The name in topics: a-z, 0-9, _ and -."`
+	Name  string      `yaml:"name" doc:"What people call it; the id if absent."`
+	Key   string      `yaml:"key" doc:"Where the value is: for json a path such as bme.temperature or list.0, for regex the name of a group; the id if absent."`
+	Kind  bridge.Kind `yaml:"kind" doc:"sensor (if absent), binary_sensor, switch, number, text or button."`
+	Class string      `yaml:"class" doc:"What is measured or switched, such as temperature or door."`
+	Unit  string      `yaml:"unit" doc:"The unit of the published value, such as °C; what has a unit must be a number."`
+
+	Scale  float64  `yaml:"scale" doc:"The published value is the received one times this, plus offset; 1 if absent."`
+	Offset float64  `yaml:"offset" doc:"Added to the value after scale."`
+	Min    *float64 `yaml:"min" doc:"Values below are bad, commands below are refused."`
+	Max    *float64 `yaml:"max" doc:"Values above are bad, commands above are refused."`
+
+	OnValue  string   `yaml:"on_value" doc:"What the stick says for ON; on, true, 1 or yes if absent."`
+	OffValue string   `yaml:"off_value" doc:"What the stick says for OFF; off, false, 0 or no if absent."`
+	Options  []string `yaml:"options" doc:"The only values that the entity can have."`
+
+	Command    string `yaml:"command" doc:"What is sent to the stick on a command, a Go template: {{.Value}} is the value as in the topic, {{.Raw}} as the stick knows it (without scale and offset, on_value for ON), {{.ID}} the id; lower and upper change case. End it with a line feed if the stick wants one."`
+	Optimistic bool   `yaml:"optimistic" doc:"The stick never says how the entity is: a command that was sent is taken for its state."`
+}
+
+// A Format says what a line is.
+type Format string
+
+// The formats of a line.
+const (
+	Value Format = "value"
+	JSON  Format = "json"
+	Regex Format = "regex"
+)
+
+// Values lists what a Format may be.
+func (Format) Values() []string { return []string{string(Value), string(JSON), string(Regex)} }
+
+// DefaultConfig returns what holds for a key that is absent.
+func DefaultConfig() Config {
+	return Config{
+		Baud: 115200, DataBits: 8, Parity: uart.NoParity, StopBits: 1, Flow: uart.NoFlow,
+		Delimiter: "\n", MaxLine: 1024, Format: JSON,
+		Heartbeat: time.Minute, WriteTimeout: 2 * time.Second,
+	}
+}
+
+// line returns the part of c that package uart needs.
+func (c Config) line() uart.Config {
+	return uart.Config{
+		Port: c.Port, Baud: c.Baud, DataBits: c.DataBits,
+		Parity: c.Parity, StopBits: c.StopBits, Flow: c.Flow,
+	}
+}
+
+// Validate reports everything that is wrong with c.
+func (c Config) Validate() error {
+	errs := c.checkLine()
+	if c.MaxLine < 1 || c.MaxLine > 65536 {
+		errs = append(errs, config.Errorf("max_line", "%d is not between 1 and 65536", c.MaxLine))
+	}
+	if c.Delimiter == "" || len(c.Delimiter) > 8 {
+		errs = append(errs, config.Errorf("delimiter", "must have 1 to 8 bytes, not %d", len(c.Delimiter)))
+	}
+	if !slices.Contains(c.Format.Values(), string(c.Format)) {
+		errs = append(errs, config.Errorf("format", "%q is not one of %s", c.Format, strings.Join(c.Format.Values(), ", ")))
+	}
+	if c.Heartbeat < 0 {
+		errs = append(errs, config.Errorf("heartbeat", "%v is negative", c.Heartbeat))
+	}
+	if c.StaleAfter < 0 {
+		errs = append(errs, config.Errorf("stale_after", "%v is negative", c.StaleAfter))
+	}
+	if c.WriteTimeout <= 0 || c.WriteTimeout > time.Minute {
+		errs = append(errs, config.Errorf("write_timeout", "%v is not between 0s and 1m", c.WriteTimeout))
+	}
+	groups, err := c.groups()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, c.checkEntities(groups)...)...)
+}
+
+// checkLine gives the mistakes in what package uart needs their places.
+func (c Config) checkLine() (errs []error) {
+	all, _ := c.line().Validate().(interface{ Unwrap() []error })
+	if all == nil {
+		return nil
+	}
+	for _, err := range all.Unwrap() {
+		var field *uart.FieldError
+		if errors.As(err, &field) {
+			errs = append(errs, config.Errorf(field.Field, "%w", field.Err))
+		}
+	}
+	return errs
+}
+
+// groups returns the named groups of the pattern, or nil where none is needed
+// or can be known.
+func (c Config) groups() ([]string, error) {
+	switch {
+	case c.Format != Regex && c.Pattern != "":
+		return nil, config.Errorf("pattern", "is for format regex, not %s", c.Format)
+	case c.Format != Regex:
+		return nil, nil
+	case c.Pattern == "":
+		return nil, config.Errorf("pattern", "must be set for format regex")
+	}
+	re, err := regexp.Compile(c.Pattern)
+	if err != nil {
+		return nil, config.Errorf("pattern", "%w", err)
+	}
+	names := slices.DeleteFunc(re.SubexpNames(), func(s string) bool { return s == "" })
+	if len(names) == 0 {
+		return nil, config.Errorf("pattern", "has no named group, such as (?P<temperature>[-.0-9]+)")
+	}
+	return names, nil
+}
+
+func (c Config) checkEntities(groups []string) (errs []error) {
+	if len(c.Entities) == 0 {
+		errs = append(errs, config.Errorf("entities", "at least one must be given"))
+	}
+	reported := 0
+	for i, e := range c.Entities {
+		at := fmt.Sprintf("entities[%d]", i)
+		if slices.ContainsFunc(c.Entities[:i], func(o Entity) bool { return o.ID == e.ID }) {
+			errs = append(errs, config.Errorf(at+".id", "%q is already the id of an earlier entity", e.ID))
+		}
+		errs = append(errs, config.In(at, e.validate()))
+		if !e.reported() {
+			continue
+		}
+		if reported++; c.Format == Value && reported == 2 {
+			errs = append(errs, config.Errorf(at, "a line of format value has a single value, and an earlier entity takes it; use json or regex, or set optimistic"))
+		}
+		if groups != nil && !slices.Contains(groups, e.key()) {
+			errs = append(errs, config.Errorf(at+".key", "%q is not a group of the pattern, which has %s", e.key(), strings.Join(groups, ", ")))
+		}
+	}
+	return errs
+}

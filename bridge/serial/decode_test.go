@@ -1,0 +1,142 @@
+package serial
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"edge/bridge"
+)
+
+func TestDecode(t *testing.T) {
+	regex := DefaultConfig()
+	regex.Format, regex.Pattern = Regex, `^T=(?P<t>[-.0-9]+)(?: H=(?P<h>\d+))?`
+	for _, tt := range []struct {
+		name string
+		cfg  Config
+		line string
+		key  string
+		want string // empty: not there
+		err  string
+	}{
+		{name: "value", cfg: Config{Format: Value}, line: "21.5", key: "any", want: "21.5"},
+		{name: "json", cfg: Config{Format: JSON}, line: `{"a":21.50}`, key: "a", want: "21.50"},
+		{name: "json string", cfg: Config{Format: JSON}, line: `{"a":"x"}`, key: "a", want: "x"},
+		{name: "json bool", cfg: Config{Format: JSON}, line: `{"a":false}`, key: "a", want: "false"},
+		{name: "json null", cfg: Config{Format: JSON}, line: `{"a":null}`, key: "a"},
+		{name: "json long number", cfg: Config{Format: JSON}, line: `{"a":12345678901234567890}`, key: "a", want: "12345678901234567890"},
+		{name: "json nested", cfg: Config{Format: JSON}, line: `{"bme":{"t":[1,{"x":2}]}}`, key: "bme.t.1.x", want: "2"},
+		{name: "json key with a dot", cfg: Config{Format: JSON}, line: `{"a.b":{"c.d":3}}`, key: "a.b", want: `{"c.d":3}`},
+		{name: "json list", cfg: Config{Format: JSON}, line: `[7,8]`, key: "1", want: "8"},
+		{name: "json list, beyond", cfg: Config{Format: JSON}, line: `[7,8]`, key: "2"},
+		{name: "json other key", cfg: Config{Format: JSON}, line: `{"led":"on"}`, key: "a"},
+		{name: "json below a scalar", cfg: Config{Format: JSON}, line: `{"a":1}`, key: "a.b"},
+		{name: "json half", cfg: Config{Format: JSON}, line: `{"a":1`, err: "is not JSON: the line ends within"},
+		{name: "json twice", cfg: Config{Format: JSON}, line: `{"a":1}{"a":2}`, err: "something behind the object"},
+		{name: "json scalar", cfg: Config{Format: JSON}, line: `21.5`, err: "is not a JSON object"},
+		{name: "json noise", cfg: Config{Format: JSON}, line: "\xff\x00", err: "is not JSON"},
+		{name: "regex", cfg: regex, line: "T=21.5 H=40 ok", key: "h", want: "40"},
+		{name: "regex optional", cfg: regex, line: "T=21.5", key: "h"},
+		{name: "regex no group", cfg: regex, line: "T=21.5", key: "x"},
+		{name: "regex other line", cfg: regex, line: "boot", err: "does not match the pattern"},
+	} {
+		decode, err := newDecoder(tt.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		get, err := decode([]byte(tt.line))
+		if tt.err != "" || err != nil {
+			if err == nil || tt.err == "" || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("%s: decode %q: %v, want %q", tt.name, tt.line, err, tt.err)
+			}
+			continue
+		}
+		if got, ok := get(tt.key); got != tt.want || ok != (tt.want != "") {
+			t.Errorf("%s: %q of %q = %q, %t, want %q", tt.name, tt.key, tt.line, got, ok, tt.want)
+		}
+	}
+}
+
+func ptr(v float64) *float64 { return &v }
+
+func TestState(t *testing.T) {
+	room := Entity{Unit: "°C", Min: ptr(-40), Max: ptr(85)}
+	tenth := Entity{Unit: "°C", Scale: 0.1, Offset: -40}
+	mode := Entity{Kind: bridge.Text, Options: []string{"eco", "boost"}}
+	sw := Entity{Kind: bridge.Switch, OnValue: "M", OffValue: "m"}
+	for _, tt := range []struct {
+		e         Entity
+		raw, want string
+		err       string
+	}{
+		{e: room, raw: " 21.50 ", want: "21.50"},
+		{e: room, raw: "+21.5", want: "21.5"},
+		{e: room, raw: "1e1", want: "1e1"},
+		{e: room, raw: "-41", err: "-41 is below the minimum, -40"},
+		{e: room, raw: "8.6e1", err: "86 is above the maximum, 85"},
+		{e: room, raw: "nan", err: `"nan" is not a number`},
+		{e: room, raw: "0x10", err: "is not a number"},
+		{e: room, raw: "1e999", err: "is not a number"},
+		{e: room, raw: "", err: "is empty"},
+		{e: tenth, raw: "614", want: "21.4"},
+		{e: tenth, raw: "400", want: "0"},
+		{e: Entity{Scale: 1e300}, raw: "1e300", err: "too large"},
+		{e: Entity{}, raw: "open", want: "open"},
+		{e: Entity{}, raw: "a\x1bb", err: "control characters"},
+		{e: Entity{}, raw: "a\xffb", err: `"a\xffb" is not UTF-8`},
+		{e: mode, raw: "eco", want: "eco"},
+		{e: mode, raw: "off", err: "is not one of eco, boost"},
+		{e: Entity{Kind: bridge.Switch}, raw: "True", want: "ON"},
+		{e: Entity{Kind: bridge.BinarySensor}, raw: "0", want: "OFF"},
+		{e: Entity{Kind: bridge.BinarySensor}, raw: "2", err: `"2" is neither on nor off`},
+		{e: sw, raw: "M", want: "ON"},
+		{e: sw, raw: "m", want: "OFF"},
+		{e: sw, raw: "on", err: `"on" is neither M nor m`},
+	} {
+		got, err := tt.e.state(tt.raw)
+		if tt.err == "" && (err != nil || got != tt.want) {
+			t.Errorf("state(%q) of %+v = %q, %v, want %q", tt.raw, tt.e, got, err, tt.want)
+		}
+		if tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+			t.Errorf("state(%q) of %+v = %q, %v, want %q within", tt.raw, tt.e, got, err, tt.err)
+		}
+	}
+}
+
+// FuzzLine holds that whatever comes, what is published is a clean scalar, and
+// that the account is right.
+func FuzzLine(f *testing.F) {
+	for _, line := range []string{`{"a":1,"b":true,"c":{"d":[]}}`, "21.5", "T=1e3", "\x00\xff", `{"a":"\u0000"}`, `{"a":1e999}`} {
+		for format := range 3 {
+			f.Add([]byte(line), format)
+		}
+	}
+	f.Fuzz(func(t *testing.T, line []byte, format int) {
+		cfg := DefaultConfig()
+		cfg.Port = "x"
+		cfg.Entities = []Entity{{ID: "a", Unit: "V", Scale: 0.1}, {ID: "b", Kind: bridge.BinarySensor}, {ID: "c", Kind: bridge.Text}}
+		switch format {
+		case 0:
+			cfg.Format, cfg.Entities = Value, cfg.Entities[:1]
+		case 1:
+			cfg.Format, cfg.Pattern = Regex, `(?P<a>\S+)(?: (?P<b>\S+)(?: (?P<c>.*))?)?`
+		}
+		if err := cfg.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		b, err := newBook(cfg, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range b.line(line, epoch) {
+			s := b.state(i)
+			if s == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+				t.Errorf("line %q made the state %q of %s", line, s, cfg.Entities[i].ID)
+			}
+		}
+		if b.lines != 1 || b.bad > 1 || (b.bad == 1) != (b.lastBad != "") {
+			t.Errorf("line %q: %d lines, %d bad, last %q", line, b.lines, b.bad, b.lastBad)
+		}
+	})
+}
