@@ -88,7 +88,7 @@ func (l *ledger) noteMeta(base Base, payload []byte) {
 
 // obituary returns the messages that mark everything as offline, but not those
 // that would repeat what was said.
-func (l *ledger) obituary(reason error, now time.Time) []Message {
+func (l *ledger) obituary(reason error, since time.Time) []Message {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var ms []Message
@@ -100,7 +100,7 @@ func (l *ledger) obituary(reason error, now time.Time) []Message {
 	for _, base := range slices.Sorted(maps.Keys(l.devices)) {
 		for _, id := range l.devices[base] {
 			name := base.Attr(id)
-			attr := lost(l.attrs[name], reason, now)
+			attr := lost(l.attrs[name], reason, since)
 			if !bytes.Equal(attr, l.attrs[name]) {
 				ms = append(ms, Message{Topic: name, Payload: attr, QoS: 1, Retain: true, Text: true, ContentType: "application/json"})
 			}
@@ -109,14 +109,15 @@ func (l *ledger) obituary(reason error, now time.Time) []Message {
 	return ms
 }
 
-// lost returns the attributes last, marked offline.
-func lost(last []byte, reason error, now time.Time) []byte {
+// lost returns the attributes last, marked offline since then, or for longer if
+// they were so already.
+func lost(last []byte, reason error, since time.Time) []byte {
 	var a Attr
 	if json.Unmarshal(last, &a) != nil {
 		a = Attr{}
 	}
 	if a.Quality != Offline || a.Since.IsZero() {
-		a.Since = now
+		a.Since = since
 	}
 	a.Quality, a.Error = Offline, reason.Error()
 	b, err := json.Marshal(a)

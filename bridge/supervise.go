@@ -28,17 +28,18 @@ var (
 // everything that it announced is marked offline, with the reason, and after a
 // delay Run is called again. The delay doubles from 1 s to 30 s, of which half
 // to all is waited, and begins anew after a run that announced its device and
-// lasted for as long as the delay before it. A panic is not recovered: that is
+// lasted for as long as the delay that it would be followed by. A panic is not recovered: that is
 // a mistake in the bridge, not a lost device.
 func Supervise(ctx context.Context, base Base, b Bridge, c Client, log *slog.Logger) {
 	s := &supervisor{base: base, bridge: b, client: c, log: log}
 	s.ledger.suspect(base)
-	s.sayOffline(ctx, errStopped)
+	s.sayOffline(ctx, errStopped, time.Now())
 	for delay := firstDelay; ctx.Err() == nil; delay = min(2*delay, lastDelay) {
 		start := time.Now()
 		announced, err := s.run(ctx)
-		s.sayOffline(ctx, err)
-		if announced && time.Since(start) >= delay {
+		end := time.Now()
+		s.sayOffline(ctx, err, end)
+		if announced && end.Sub(start) >= delay {
 			delay = firstDelay
 		}
 		if ctx.Err() != nil {
@@ -48,7 +49,7 @@ func Supervise(ctx context.Context, base Base, b Bridge, c Client, log *slog.Log
 		wait := jitter(delay)
 		s.report(err, wait)
 		sleep(ctx, wait)
-		s.sayOffline(ctx, err) // if the broker would not take it before
+		s.sayOffline(ctx, err, end) // if the broker would not take it before
 	}
 }
 
@@ -103,12 +104,12 @@ func (s *supervisor) reportEnd(err error) {
 	}
 }
 
-// sayOffline publishes that what was announced is offline, where that has not
-// been said yet. It has its own time, because ctx may be over.
-func (s *supervisor) sayOffline(ctx context.Context, reason error) {
+// sayOffline publishes that what was announced is offline since then, where that
+// has not been said yet. It has its own deadline, because ctx may be over.
+func (s *supervisor) sayOffline(ctx context.Context, reason error, since time.Time) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
-	for _, m := range s.ledger.obituary(reason, time.Now()) {
+	for _, m := range s.ledger.obituary(reason, since) {
 		if err := s.client.Publish(ctx, m); err != nil {
 			s.log.Warn("cannot mark as offline", "topic", m.Topic, "err", err)
 			continue
