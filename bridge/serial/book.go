@@ -7,8 +7,9 @@ import (
 	"edge/bridge"
 )
 
-// pause is the least time between two attributes of an entity, so that noise on
-// the line is no storm on the broker.
+// pause is the time in which an entity's attributes go out twice at most, so
+// that noise on the line is no storm on the broker, but news after a while of
+// silence does not wait.
 const pause = time.Second
 
 // A book keeps what is known of each entity, and when that has to be published.
@@ -32,8 +33,8 @@ type entry struct {
 	quality bridge.Quality
 	trouble string
 
-	dirty bool      // the attributes are not what was published
-	told  time.Time // they were published
+	dirty        bool      // the attributes are not what was published
+	told, before time.Time // they were published, and the time before
 }
 
 const (
@@ -157,8 +158,8 @@ func (b *book) stale(e *entry) (at time.Time, ok bool) {
 func (b *book) due(now time.Time) (publish []int) {
 	for i := range b.entries {
 		e := &b.entries[i]
-		if e.dirty && now.Sub(e.told) >= pause {
-			e.dirty, e.told = false, now
+		if e.dirty && now.Sub(e.before) >= pause {
+			e.dirty, e.told, e.before = false, now, e.told
 			publish = append(publish, i)
 		}
 	}
@@ -176,7 +177,7 @@ func (b *book) next() (next time.Time) {
 	for i := range b.entries {
 		e := &b.entries[i]
 		if e.dirty {
-			sooner(e.told.Add(pause))
+			sooner(e.before.Add(pause))
 		}
 		if at, ok := b.stale(e); ok {
 			sooner(at)

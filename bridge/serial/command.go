@@ -74,7 +74,7 @@ func (e Entity) command(value, now string) (state, raw string, err error) {
 		if err == nil {
 			err = e.checkRange(v)
 		}
-		return formatNumber(v), formatNumber((v - e.Offset) / e.scale()), err
+		return formatNumber(v), formatNumber(linear(v, 1/e.scale(), -e.Offset/e.scale())), err
 	case len(e.Options) > 0 && !slices.Contains(e.Options, value):
 		return "", "", fmt.Errorf("%s is not one of %s", quote(value), strings.Join(e.Options, ", "))
 	}

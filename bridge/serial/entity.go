@@ -186,7 +186,7 @@ func (e Entity) number(raw string) (string, error) {
 	}
 	text := raw
 	if e.scale() != 1 || e.Offset != 0 || !json.Valid([]byte(raw)) {
-		v = v*e.scale() + e.Offset
+		v = linear(v, e.scale(), e.Offset)
 		text = formatNumber(v)
 	}
 	return text, e.checkRange(v)
@@ -216,14 +216,24 @@ func parseNumber(s string) (float64, error) {
 	return v, nil
 }
 
-// formatNumber rounds to 12 digits, so that 214 * 0.1 is 21.4.
-func formatNumber(v float64) string {
-	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 12, 64), 64)
-	if err != nil {
-		r = v
+// linear returns v*scale + offset, rounded to 12 digits of the greatest of its
+// terms: 400*0.1 - 40 is 0, and not 2e-15 as on machines that multiply and add
+// in one step.
+func linear(v, scale, offset float64) float64 {
+	v *= scale
+	most := max(math.Abs(v), math.Abs(offset))
+	if v += offset; most == 0 || math.IsInf(most, 0) {
+		return v
 	}
-	return strconv.FormatFloat(r+0, 'f', -1, 64) // +0: no -0
+	decimals := max(0, 11-int(math.Floor(math.Log10(most))))
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'f', decimals, 64), 64)
+	if err != nil {
+		return v
+	}
+	return r + 0 // no -0
 }
+
+func formatNumber(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 // shorten keeps a stranger's line short in messages.
 func shorten(s string) string {
