@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,7 +55,11 @@ func (a *app) complain(ctx context.Context, root *cobra.Command, err error) {
 	if err == nil || interrupted(ctx) || isQuiet(err) {
 		return
 	}
-	fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, red, "edge:"), strings.TrimRight(err.Error(), "\n"))
+	text := err.Error()
+	if e, ok := errors.AsType[configError](err); ok && !isUsage(err) {
+		text = fmt.Sprintf("%d mistakes in the configuration\n%s", len(e.Errors), e.Text(a.colored(a.err)))
+	}
+	fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, red, "edge:"), strings.TrimRight(text, "\n"))
 	if isUsage(err) {
 		fmt.Fprintf(a.err, "Try `%s --help`.\n", a.commandPath(root))
 	}
@@ -85,7 +90,7 @@ serial sticks that are plugged into it.
   edge run -c /etc/edge/edge.yaml          run the hub
   edge check -c edge.yaml                  find all mistakes in a configuration
   edge sub -v -t 'edge/#'                  watch what happens
-  edge pub -t edge/board/relays/fan/set -m ON`,
+  edge pub -t edge/demo/board/relay1/set -m ON`,
 		Version:           buildInfo().Version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -101,7 +106,7 @@ serial sticks that are plugged into it.
 	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colour the output: auto, always or never")
 	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "the same as --color=never")
 	root.AddGroup(&cobra.Group{ID: "hub", Title: "The hub:"}, &cobra.Group{ID: "look", Title: "Looking into it:"})
-	for _, c := range []*cobra.Command{} {
+	for _, c := range []*cobra.Command{a.runCommand(), a.demoCommand(), a.checkCommand(), a.reloadCommand()} {
 		c.GroupID = "hub"
 		root.AddCommand(c)
 	}

@@ -40,8 +40,8 @@ func (a *app) pubCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pub [flags] TOPIC [MESSAGE]",
 		Short: "Publish messages to any MQTT 5 broker",
-		Example: `  edge pub edge/board/relays/fan/set ON
-  edge pub -t edge/board/relays/fan/set -m '{"value":"ON","for":"5s"}'
+		Example: `  edge pub edge/demo/board/relay1/set ON
+  edge pub -t edge/demo/board/relay1/set -m '{"value":"ON","for":"5s"}'
   edge pub -h hub.local -q 1 -r -t house/mode -m away
   edge pub -r -n -t house/mode                 empty and retained: forget it
   sensor | edge pub -l -t house/log            a message for each line

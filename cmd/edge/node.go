@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"edge/bridge"
+	"edge/broker"
+)
+
+// A node is one running hub. Everything in it belongs to the goroutine of run.
+type node struct {
+	log    *slog.Logger
+	level  *slog.LevelVar
+	notify notifier
+
+	open  func(broker.Config, string, *slog.Logger) (server, error)
+	read  func() (*plan, error)             // the configuration as it is now, for a reload
+	adapt func(bridge.Bridge) bridge.Bridge // puts simulated hardware under a bridge; may be nil
+	ready func(urls []string)               // told when connections are accepted; may be nil
+
+	plan    *plan
+	server  server
+	client  bridge.Client
+	bridges map[string]*running
+	asked   chan request
+}
+
+// A server is what a node needs of the broker.
+type server interface {
+	URLs() []string
+	Client(name string) bridge.Client
+	Reload(broker.Config) error
+	Close(context.Context) error
+}
+
+func openBroker(cfg broker.Config, prefix string, log *slog.Logger) (server, error) {
+	return broker.Open(cfg, prefix, log)
+}
+
+// A running bridge is supervised until stop is called; then done is closed.
+type running struct {
+	planned
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// A request came through the control socket and waits for its answer.
+type request struct {
+	verb   string
+	answer chan<- reply
+}
+
+const (
+	// stopTime bounds how long bridges may take to let go, within the 2 s in
+	// which a node must have stopped.
+	stopTime  = 1200 * time.Millisecond
+	closeTime = 500 * time.Millisecond
+
+	// publishTime bounds a publication of the node itself.
+	publishTime = 5 * time.Second
+)
+
+// run is the life of a node. What starts last stops first: bridges, which
+// leave their outputs safe and say offline; the status of the node; the
+// broker; the lock of the data directory.
+func (n *node) run(ctx context.Context, p *plan) error {
+	data, err := openDataDir(p.Data)
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	n.server, err = n.open(p.Broker, p.Prefix, n.log)
+	if err != nil {
+		return fmt.Errorf("start broker: %w", err)
+	}
+	defer n.closeServer()
+	n.plan, n.bridges, n.asked = p, map[string]*running{}, make(chan request)
+	n.client = n.server.Client("edge")
+	if err := n.publishStatus("online"); err != nil {
+		return err
+	}
+	defer n.goOffline()
+	for _, name := range slices.Sorted(maps.Keys(p.bridges)) {
+		n.start(name)
+	}
+	defer n.stopAll()
+	control, err := openControl(data.path, n.ask)
+	if err != nil {
+		return err
+	}
+	inner, cancel := context.WithCancel(ctx)
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	defer cancel()
+	helpers.Go(func() { control.serve(inner) })
+	helpers.Go(func() { n.notify.watchdog(inner, n.alive) })
+	return n.serve(inner)
+}
+
+// serve answers who asks for a reload until ctx ends.
+func (n *node) serve(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	n.log.Info("ready", "urls", n.server.URLs())
+	n.notify.ready(n.summary())
+	if n.ready != nil {
+		n.ready(n.server.URLs())
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			n.log.Info("stopping", "why", context.Cause(ctx))
+			n.notify.stopping()
+			return nil
+		case <-hup:
+			n.reload()
+		case r := <-n.asked:
+			r.answer <- n.obey(r.verb)
+		}
+	}
+}
+
+// ask has the goroutine of run obey.
+func (n *node) ask(ctx context.Context, verb string) reply {
+	answer := make(chan reply, 1)
+	select {
+	case n.asked <- request{verb, answer}:
+		return <-answer
+	case <-ctx.Done():
+		return reply{Error: "the hub is stopping"}
+	}
+}
+
+func (n *node) obey(verb string) reply {
+	if verb != "reload" {
+		return reply{Error: fmt.Sprintf("unknown request %q", verb)}
+	}
+	return n.reload()
+}
+
+func (n *node) summary() string {
+	return fmt.Sprintf("%d bridges, listening at %v", len(n.bridges), n.server.URLs())
+}
+
+// start begins to supervise the bridge that the plan has under name.
+func (n *node) start(name string) {
+	p := n.plan.bridges[name]
+	base, log := n.plan.base(name), n.log.With("bridge", name)
+	b := p.kind.new(base, p.config, log)
+	if n.adapt != nil {
+		b = n.adapt(b)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{planned: p, stop: cancel, done: make(chan struct{})}
+	n.bridges[name] = r
+	client := n.server.Client("bridge/" + name)
+	go func() {
+		defer close(r.done)
+		bridge.Supervise(ctx, base, b, client, log)
+	}()
+}
+
+// stop ends bridges, all at once, and waits until they have let go.
+func (n *node) stop(names []string) {
+	for _, name := range names {
+		n.bridges[name].stop()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	for _, name := range names {
+		if !n.bridges[name].ended(ctx) {
+			n.log.Error("bridge does not stop; it is left behind", "bridge", name)
+		}
+		delete(n.bridges, name)
+	}
+}
+
+// ended waits until the bridge has let go, or until ctx ends.
+func (r *running) ended(ctx context.Context) bool {
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+	}
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (n *node) stopAll() { n.stop(slices.Sorted(maps.Keys(n.bridges))) }
+
+func (n *node) publishStatus(status string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), publishTime)
+	defer cancel()
+	m := bridge.Message{Topic: n.plan.root() + "/status", Payload: []byte(status), QoS: 1, Retain: true}
+	if err := n.client.Publish(ctx, m); err != nil {
+		return fmt.Errorf("publish status of the hub: %w", err)
+	}
+	return nil
+}
+
+func (n *node) goOffline() {
+	if err := n.publishStatus("offline"); err != nil {
+		n.log.Warn("status is not offline", "err", err)
+	}
+}
+
+func (n *node) closeServer() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	if err := n.server.Close(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		n.log.Warn("broker did not close in order", "err", err)
+	}
+}
+
+// alive proves that a message goes through the broker and comes back.
+func (n *node) alive(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	back := make(chan struct{}, 1)
+	topic := "$edge/" + n.plan.Node + "/alive"
+	err := n.client.Subscribe(ctx, topic, func(bridge.Message) {
+		select {
+		case back <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if err := n.client.Publish(ctx, bridge.Message{Topic: topic}); err != nil {
+		return err
+	}
+	select {
+	case <-back:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("a message did not come back: %w", context.Cause(ctx))
+	}
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"edge/broker"
+)
+
+// runFlags are the flags of `edge run`; they win over the file.
+type runFlags struct {
+	file      string
+	listen    []string
+	cert, key string
+	data      string
+	anonymous bool
+	logLevel  string
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the hub",
+		Example: `  edge run -c /etc/edge/edge.yaml
+  edge run --listen tcp://127.0.0.1:1883 --data /tmp/edge --allow-anonymous
+                                           a bare broker, no file needed
+  edge run --listen tls://:8883 --cert cert.pem --key key.pem --listen unix:///run/edge/mqtt.sock`,
+		Long: `SIGTERM and SIGINT stop it within 2 s, a second one at once. SIGHUP is the same as
+edge reload. When all listeners accept connections, it logs a line with "ready" and
+tells systemd. Logs go to stderr: short lines on a terminal, JSON in a pipe, lines
+with a priority in the journal.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runHub(cmd.Context(), f) },
+	}
+	fs := cmd.Flags()
+	fs.StringVarP(&f.file, "config", "c", "", "configuration file; conf.d/*.yaml beside it is read too")
+	fs.StringArrayVar(&f.listen, "listen", nil, "accept connections at tcp://HOST:PORT, tls://…, ws://…, wss://… or unix:///PATH instead of those in the file; may be repeated")
+	fs.StringVar(&f.cert, "cert", "", "PEM file of the certificate for tls and wss")
+	fs.StringVar(&f.key, "key", "", "PEM file of its key")
+	fs.StringVar(&f.data, "data", "", "directory in which to keep what is kept")
+	fs.BoolVar(&f.anonymous, "allow-anonymous", false, "let clients in that show no credentials; for loopback and tests")
+	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error")
+	fs.SortFlags = false
+	return cmd
+}
+
+func (a *app) runHub(ctx context.Context, f runFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	p, err := readPlan(f.file, f.override)
+	if err != nil {
+		return a.badFlags(f, err)
+	}
+	level := new(slog.LevelVar)
+	setLevel(level, p.LogLevel)
+	log := a.newLogger(level)
+	warnOpen(log, p.Broker)
+	n := &node{log: log, level: level, notify: notifier{log}, open: openBroker}
+	if f.file != "" {
+		n.read = func() (*plan, error) { return readPlan(f.file, f.override) }
+	}
+	return n.run(ctx, p)
+}
+
+// check finds the file if none is named, and reports mistakes in the flags.
+func (f *runFlags) check() error {
+	if f.logLevel != "" && !slices.Contains(logLevel("").Values(), f.logLevel) {
+		return usageError{fmt.Errorf("--log-level %s: must be one of %s", f.logLevel, strings.Join(logLevel("").Values(), ", "))}
+	}
+	if f.file == "" && len(f.listen) == 0 {
+		f.file = findConfig()
+	}
+	if f.file == "" && len(f.listen) == 0 {
+		return usageError{errors.New("nothing to do: name a configuration with -c, or an address with --listen (edge help config)")}
+	}
+	return nil
+}
+
+// override puts the flags over the file.
+func (f *runFlags) override(s *settings) {
+	if len(f.listen) > 0 {
+		s.Broker.Listeners = nil
+		for _, u := range f.listen {
+			s.Broker.Listeners = append(s.Broker.Listeners, f.listener(u))
+		}
+	}
+	if f.anonymous {
+		s.Broker.AllowAnonymous = true
+	}
+	if f.data != "" {
+		s.Data = f.data
+	} else if dir := env("EDGE_DATA"); dir != "" {
+		s.Data = dir
+	}
+	if f.logLevel != "" {
+		s.LogLevel = logLevel(f.logLevel)
+	}
+}
+
+func (f *runFlags) listener(u string) broker.Listener {
+	l := broker.Listener{URL: u}
+	if strings.HasPrefix(u, "tls:") || strings.HasPrefix(u, "wss:") {
+		l.Cert, l.Key = f.cert, f.key
+	}
+	return l
+}
+
+// badFlags makes mistakes of a configuration that came by flags alone mistakes
+// of the command line.
+func (a *app) badFlags(f runFlags, err error) error {
+	if f.file == "" {
+		return usageError{err}
+	}
+	return err
+}
+
+// warnOpen says loudly what is open to everybody, and that a broker without
+// users is open to nobody.
+func warnOpen(log *slog.Logger, cfg broker.Config) {
+	if !cfg.AllowAnonymous {
+		log.Warn("nobody can connect: there are no users, and allow_anonymous is off; it is meant for loopback and tests")
+		return
+	}
+	for _, l := range cfg.Listeners {
+		if !isLocal(l.URL) {
+			log.Warn("ANYBODY WHO CAN REACH THIS ADDRESS CAN SWITCH EVERYTHING: allow_anonymous is on; listen on 127.0.0.1 or a unix socket", "url", l.URL)
+		}
+	}
+}
+
+// isLocal reports whether only this machine can reach a listener.
+func isLocal(listener string) bool {
+	u, err := url.Parse(listener)
+	if err != nil {
+		return false
+	}
+	if u.Scheme == "unix" || u.Hostname() == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(u.Hostname())
+	return ip != nil && ip.IsLoopback()
+}
