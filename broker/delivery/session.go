@@ -232,23 +232,27 @@ func (s *Session) compact() {
 // takes it out of the queue. If it appends nothing, link is woken when there is
 // more. ok is false when the session does not belong to link any more.
 func (s *Session) Next(link Link, out []Out, limit int) (_ []Out, ok bool) {
+	out, late, ok := s.take(link, out, limit)
+	for _, m := range late {
+		s.engine.refuse(m, Expired)
+	}
+	return out, ok
+}
+
+// take is Next with the lock held; late are commands that expired.
+func (s *Session) take(link Link, out []Out, limit int) (_ []Out, late []*Message, ok bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.link != link {
-		s.mu.Unlock()
-		return out, false
+		return out, nil, false
 	}
 	n := len(out)
 	out, limit = s.resend(out, limit)
-	var late []*Message
 	if s.resent == s.sent.tail {
 		out, late = s.send(out, limit)
 	}
 	s.idle = len(out) == n
-	s.mu.Unlock()
-	for _, m := range late {
-		s.engine.refuse(m, Expired)
-	}
-	return out, true
+	return out, late, true
 }
 
 // resend appends what was sent on an earlier connection and not acknowledged,
@@ -399,6 +403,7 @@ func (s *Session) finish(n uint64, it *item) (wake bool) {
 		for s.sent.len() > 0 && s.sent.at(s.sent.head).flags&done != 0 {
 			s.sent.pop()
 		}
+		s.resent = max(s.resent, s.sent.head)
 	}
 	if s.queue.len() == 0 && s.resent == s.sent.tail {
 		return false
