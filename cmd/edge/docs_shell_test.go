@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -67,11 +68,15 @@ func runBlock(t *testing.T, b block) *output {
 	env := shellEnv(t)
 	var out output
 	if b.has("demo") {
-		start(t, env, "edge demo", &out, true)
+		lines = append([]string{"edge demo"}, lines...)
 	}
-	out.reset()
-	for _, line := range lines {
-		start(t, env, line, &out, false)
+	for i, line := range lines {
+		if err := start(t, env, line, &out); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 && b.has("demo") {
+			out.reset()
+		}
 	}
 	return &out
 }
@@ -136,7 +141,7 @@ func shim(t *testing.T, dir, name, script string) {
 // start runs a line of shell in the root of the repository. It returns when the
 // line has ended, which must be well, or when it stays and has said something:
 // `ready` if it is a hub, anything otherwise. What stays is ended with the test.
-func start(t *testing.T, env []string, line string, out *output, hub bool) {
+func start(t *testing.T, env []string, line string, out *output) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
@@ -146,7 +151,7 @@ func start(t *testing.T, env []string, line string, out *output, hub bool) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
-	hub = hub || strings.HasPrefix(line, "make run")
+	hub := strings.HasPrefix(line, "make run") || strings.HasPrefix(line, "edge demo")
 
 	var complaints output
 	said := make(chan struct{})
@@ -154,7 +159,7 @@ func start(t *testing.T, env []string, line string, out *output, hub bool) {
 	cmd.Stdout = io.MultiWriter(out, notify{func(string) bool { return !hub }, once})
 	cmd.Stderr = io.MultiWriter(&complaints, notify{func(s string) bool { return hub && strings.Contains(s, "ready") }, once})
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		return fmt.Errorf("%s: %w", line, err)
 	}
 	done := make(chan error, 1)
 	over := make(chan struct{})
@@ -169,8 +174,9 @@ func start(t *testing.T, env []string, line string, out *output, hub bool) {
 		}
 	}
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", line, err, &complaints)
+		return fmt.Errorf("%s: %w\n%s", line, err, &complaints)
 	}
+	return nil
 }
 
 // endsWithin returns what comes from done, or nil if nothing comes within d.
@@ -265,5 +271,27 @@ func TestShellLines(t *testing.T) {
 	want := []string{"make    run", "edge sub -t '#'"}
 	if !slices.Equal(got, want) {
 		t.Errorf("shellLines = %q, want %q", got, want)
+	}
+}
+
+func TestStart(t *testing.T) {
+	tests := []struct {
+		line, out string
+		ok        bool
+	}{
+		{"echo one; echo two", "one\ntwo\n", true},
+		{"echo one; exec sleep 1000", "one\n", true},
+		{"echo why >&2; exit 3", "", false},
+		{"echo one; exit 3", "one\n", false},
+		{"no-such-program-anywhere", "", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.line, func(t *testing.T) {
+			var out output
+			err := start(t, os.Environ(), tt.line, &out)
+			if (err == nil) != tt.ok || out.String() != tt.out {
+				t.Errorf("start = %v with output %q, want ok %t and %q", err, &out, tt.ok, tt.out)
+			}
+		})
 	}
 }
