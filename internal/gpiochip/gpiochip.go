@@ -31,6 +31,13 @@ type Chip interface {
 	Close() error
 }
 
+// A Leveler is a Chip that can tell a line's physical level without requesting
+// it, and so without changing anything. An error may mean that this user cannot
+// see it, or that this line's level cannot be seen.
+type Leveler interface {
+	Level(offset uint32) (high bool, err error)
+}
+
 // Lines are the lines of one request, in its order: bit 0 of a mask is the
 // first line of the request. Values are logical: of a line that is active low,
 // true is the low level.

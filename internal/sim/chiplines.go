@@ -16,7 +16,10 @@ type handle struct {
 	closed bool // under chip.mu
 }
 
-var _ gpiochip.Chip = (*handle)(nil)
+var (
+	_ gpiochip.Chip    = (*handle)(nil)
+	_ gpiochip.Leveler = (*handle)(nil)
+)
 
 func (h *handle) Close() error {
 	h.chip.mu.Lock()
@@ -62,6 +65,17 @@ func (h *handle) LineInfo(offset uint32) (gpiochip.LineInfo, error) {
 		return gpiochip.LineInfo{}, fmt.Errorf("read how line %d is used: %w", offset, err)
 	}
 	return l.lineInfo(), nil
+}
+
+// Level implements gpiochip.Leveler.
+func (h *handle) Level(offset uint32) (bool, error) {
+	h.chip.mu.Lock()
+	defer h.chip.mu.Unlock()
+	l, err := h.line(offset)
+	if err != nil {
+		return false, fmt.Errorf("read the level of line %d: %w", offset, err)
+	}
+	return l.level, nil
 }
 
 func (l *line) lineInfo() gpiochip.LineInfo {

@@ -1,0 +1,202 @@
+// Package gpio bridges GPIO lines: relays, buttons, contacts, sensors with a
+// switching output. It uses the kernel's character device (internal/gpiochip)
+// for the lines, and periph only to find chips, because periph drives an output
+// low before it gets its first value, and hides lost edges. It knows no pulses
+// to count and no interlocks.
+//
+// What is promised of an output: its first level is the configured one, with no
+// other in between; a state is published after it was read back; a timed command
+// ends on time, whatever the broker does; and when the bridge ends, the output
+// is driven to its on_exit level before the line is given back. What the level
+// is from then on is the kernel's affair: upstream's driver makes the line an
+// input, Raspberry Pi's keeps it driven. After a start, and after the chip was
+// gone, an output is what initial says.
+//
+// What is promised of an input: its state is published at the start and when it
+// was stable; the last level of any storm is published; edges that the kernel
+// had to drop are counted as lost, and the line is read instead.
+//
+// The lines of one chip are taken together or not at all. When a chip goes, its
+// entities are offline until it is back; those on other chips go on. When all
+// chips are gone, Run ends.
+package gpio
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"edge/bridge"
+)
+
+// A Bridge carries GPIO lines to the broker.
+type Bridge struct {
+	base bridge.Base
+	cfg  Config
+	log  *slog.Logger
+	open Opener
+}
+
+var _ bridge.Bridge = (*Bridge)(nil)
+
+// New returns a bridge that speaks under base, to the lines of this machine. It
+// opens nothing. The configuration must be valid.
+func New(base bridge.Base, cfg Config, log *slog.Logger) *Bridge {
+	return &Bridge{base, cfg, log, Open}
+}
+
+// WithChips returns a bridge that gets its chips from open, such as those of a
+// simulated board.
+func (b *Bridge) WithChips(open Opener) *Bridge {
+	with := *b
+	with.open = open
+	return &with
+}
+
+// Run implements bridge.Bridge.
+func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
+	post := &post{b.base, c, newOutbox()}
+	defer post.farewell(ctx, b.log)
+	groups := b.groups(post)
+	up, err := b.takeAny(groups)
+	defer releaseAll(groups)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Who sees `online` may command at once. A command waits for its group.
+	if err := c.Subscribe(ctx, b.base.Set("+"), handler(ctx, groups, post)); err != nil {
+		return err
+	}
+	if err := bridge.Announce(ctx, c, b.device()); err != nil {
+		return err
+	}
+	w, ctx := errgroup.WithContext(ctx)
+	w.Go(func() error { return post.box.run(ctx) })
+	for _, g := range groups {
+		w.Go(func() error { return g.tend(ctx, up) })
+	}
+	return w.Wait()
+}
+
+// groups sorts the pins by chip.
+func (b *Bridge) groups(post *post) []*group {
+	byChip := make(map[string]*group)
+	var groups []*group
+	for _, p := range b.cfg.Pins {
+		g := byChip[p.Chip]
+		if g == nil {
+			g = &group{chip: p.Chip, debounce: b.cfg.Debounce, open: b.open, post: post,
+				log: b.log, commands: make(chan command)}
+			byChip[p.Chip] = g
+			groups = append(groups, g)
+		}
+		g.pins = append(g.pins, p)
+	}
+	return groups
+}
+
+// device describes what the bridge announces.
+func (b *Bridge) device() bridge.Device {
+	d := bridge.Device{Base: b.base, Model: "GPIO lines"}
+	for _, p := range b.cfg.Pins {
+		e := bridge.Entity{ID: p.ID, Name: p.Name, Kind: bridge.BinarySensor, Class: p.Class}
+		if p.Direction == Output {
+			e.Kind, e.Command = bridge.Switch, true
+		}
+		d.Entities = append(d.Entities, e)
+	}
+	return d
+}
+
+// takeAny takes the lines of all groups that can be had, and returns how many
+// there are. It is an error if there is none.
+func (b *Bridge) takeAny(groups []*group) (*atomic.Int32, error) {
+	up := new(atomic.Int32)
+	var errs []error
+	for _, g := range groups {
+		if err := g.take(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		up.Add(1)
+	}
+	err := errors.Join(errs...)
+	if up.Load() == 0 {
+		return nil, err
+	}
+	if err != nil {
+		b.log.Warn("GPIO chip cannot be taken; its pins are offline", "err", err)
+	}
+	return up, nil
+}
+
+func releaseAll(groups []*group) {
+	for _, g := range groups {
+		g.release()
+	}
+}
+
+// tend serves the group, and waits for its chip when that is gone. up counts the
+// groups whose chip is there; the one that makes it zero ends the bridge.
+func (g *group) tend(ctx context.Context, up *atomic.Int32) error {
+	for {
+		if g.taken {
+			err := g.serve(ctx)
+			if ctx.Err() != nil {
+				return nil
+			}
+			g.release()
+			if up.Add(-1) == 0 {
+				return err
+			}
+			g.log.Warn("GPIO chip lost; its pins are offline", "chip", g.chip, "err", err)
+			g.offline(err)
+		}
+		if !g.retake(ctx) {
+			return nil
+		}
+		up.Add(1)
+		g.log.Info("GPIO chip taken", "chip", g.chip)
+	}
+}
+
+// handler takes commands to the group that has the output.
+func handler(ctx context.Context, groups []*group, post *post) func(bridge.Message) {
+	outputs := make(map[string]*group)
+	for _, g := range groups {
+		for _, p := range g.pins {
+			if p.Direction == Output {
+				outputs[p.ID] = g
+			}
+		}
+	}
+	return func(m bridge.Message) {
+		at := time.Now()
+		_, entity, ok := bridge.SplitSet(m.Topic)
+		if !ok {
+			return
+		}
+		post.box.wait(ctx)
+		cmd, err := bridge.ParseCommand(m.Payload)
+		g := outputs[entity]
+		switch {
+		case g == nil:
+			post.refuse(entity, cmd.ID, "there is no output of this name")
+		case m.Retain:
+			post.refuse(entity, cmd.ID, "the command was retained, so it may be stale; send it without retain")
+		case err != nil:
+			post.refuse(entity, cmd.ID, err.Error())
+		default:
+			select {
+			case <-ctx.Done():
+			case g.commands <- command{cmd, entity, at}:
+			}
+		}
+	}
+}

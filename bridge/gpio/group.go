@@ -1,0 +1,312 @@
+package gpio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"edge/bridge"
+	"edge/internal/gpiochip"
+)
+
+// audit is how often every line is read all the same: a kernel before 6.6 does
+// not wake those who wait for an edge of a chip that was unplugged.
+const audit = 5 * time.Second
+
+// eventBuffer is how many edges the kernel keeps for each input, should this
+// process not come to read them.
+const eventBuffer = 256
+
+// A group is the lines of one chip. One goroutine owns them: it alone sets and
+// reads them and knows what they are.
+type group struct {
+	chip     string // label; empty for that of the header
+	pins     []Pin
+	debounce time.Duration
+	open     Opener
+	post     *post
+	log      *slog.Logger
+	commands chan command
+
+	taken   bool
+	outputs []*output
+	inputs  []*input
+}
+
+// take requests all the lines: outputs first, each with its first value in the
+// request itself, so that nothing clicks.
+func (g *group) take() (err error) {
+	chip, err := g.open(g.chip)
+	if err != nil {
+		return err
+	}
+	defer chip.Close()
+	defer func() {
+		if err != nil {
+			g.release()
+		}
+	}()
+	for _, direction := range directions {
+		for _, p := range g.pins {
+			if p.Direction != direction {
+				continue
+			}
+			if err := g.takePin(chip, p); err != nil {
+				return fmt.Errorf("pin %q: %w", p.ID, err)
+			}
+		}
+	}
+	g.taken = true
+	return nil
+}
+
+func (g *group) takePin(chip gpiochip.Chip, p Pin) error {
+	cfg := p.lineConfig(g.debounce)
+	var err error
+	if cfg.Offset, err = p.locate(chip); err != nil {
+		return err
+	}
+	lines, cfg, err := request(chip, p.ID, cfg)
+	if err != nil {
+		return err
+	}
+	held := pin{Pin: p, lines: lines, post: g.post, counters: make(map[string]uint64)}
+	if p.Direction == Output {
+		g.outputs = append(g.outputs, &output{pin: held})
+		return nil
+	}
+	in := &input{pin: held}
+	if cfg.Debounce == 0 && p.lineConfig(g.debounce).Debounce > 0 {
+		in.filter.period = p.lineConfig(g.debounce).Debounce
+	}
+	g.inputs = append(g.inputs, in)
+	return nil
+}
+
+// request asks for one line under the name of its entity. A chip that cannot
+// debounce gets asked again without.
+func request(chip gpiochip.Chip, id string, cfg gpiochip.LineConfig) (gpiochip.Lines, gpiochip.LineConfig, error) {
+	ask := func() (gpiochip.Lines, error) {
+		return chip.Request(gpiochip.Request{Consumer: "edge:" + id, EventBuffer: eventBuffer, Lines: []gpiochip.LineConfig{cfg}})
+	}
+	lines, err := ask()
+	var busy *gpiochip.BusyError
+	if err != nil && cfg.Debounce > 0 && !errors.As(err, &busy) && !errors.Is(err, gpiochip.ErrGone) {
+		cfg.Debounce = 0
+		if again, e := ask(); e == nil {
+			return again, cfg, nil
+		}
+	}
+	return lines, cfg, err
+}
+
+// locate returns the offset of the line that p means.
+func (p Pin) locate(chip gpiochip.Chip) (uint32, error) {
+	if p.Offset != nil {
+		return uint32(*p.Offset), nil
+	}
+	if p.Line == "" {
+		offset, _ := headerOffset(p.Pin) // checked by Validate
+		return offset, nil
+	}
+	info, err := chip.Info()
+	if err != nil {
+		return 0, err
+	}
+	for o := range info.Lines {
+		if line, err := chip.LineInfo(o); err != nil {
+			return 0, err
+		} else if line.Name == p.Line {
+			return o, nil
+		}
+	}
+	return 0, fmt.Errorf("%s has no line that is called %q; see edge pins, or name it by offset", info.Label, p.Line)
+}
+
+// release makes the outputs what they are to be without us, and gives all lines
+// back.
+func (g *group) release() {
+	for _, o := range g.outputs {
+		if err := o.leave(); err != nil {
+			g.log.Error("cannot leave an output as configured", "pin", o.ID, "err", err)
+		}
+		o.lines.Close()
+	}
+	for _, in := range g.inputs {
+		in.lines.Close()
+	}
+	g.outputs, g.inputs, g.taken = nil, nil, false
+}
+
+// An edge is an event of an input.
+type edge struct {
+	input *input
+	gpiochip.Event
+}
+
+// serve owns the lines until ctx ends or the chip is gone.
+func (g *group) serve(ctx context.Context) error {
+	w, ctx := errgroup.WithContext(ctx)
+	edges := make(chan edge)
+	for _, in := range g.inputs {
+		w.Go(func() error { return watch(ctx, in, in.lines, edges) })
+	}
+	for _, o := range g.outputs {
+		w.Go(func() error { return watch(ctx, nil, o.lines, edges) })
+	}
+	w.Go(func() error { return g.own(ctx, edges) })
+	return w.Wait()
+}
+
+// watch hands edges to the owner until ctx ends or the chip is gone. Of an
+// output there are none, but waiting for them tells when the chip goes.
+func watch(ctx context.Context, in *input, lines gpiochip.Lines, edges chan<- edge) error {
+	for {
+		e, err := lines.ReadEvent(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case edges <- edge{in, e}:
+		}
+	}
+}
+
+// own is the only goroutine that touches lines while they are served.
+func (g *group) own(ctx context.Context, edges <-chan edge) error {
+	if err := g.start(time.Now()); err != nil {
+		return err
+	}
+	audits := time.NewTicker(audit)
+	defer audits.Stop()
+	timer := time.NewTimer(audit)
+	defer timer.Stop()
+	for {
+		timer.Reset(g.idle(time.Now()))
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-edges:
+			err = e.input.event(time.Now(), e.Event)
+		case cmd := <-g.commands:
+			err = g.execute(cmd)
+		case <-timer.C:
+			err = g.expire(time.Now())
+		case <-audits.C:
+			err = g.audit(time.Now())
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (g *group) start(now time.Time) error {
+	for _, o := range g.outputs {
+		if err := o.start(now); err != nil {
+			return err
+		}
+	}
+	for _, in := range g.inputs {
+		if err := in.start(now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *group) execute(cmd command) error {
+	for _, o := range g.outputs {
+		if o.ID == cmd.entity {
+			return o.execute(cmd)
+		}
+	}
+	return fmt.Errorf("output %q is not of this chip", cmd.entity)
+}
+
+// idle returns how long nothing is due.
+func (g *group) idle(now time.Time) time.Duration {
+	idle := audit
+	until := func(t time.Time) {
+		if !t.IsZero() {
+			idle = min(idle, t.Sub(now))
+		}
+	}
+	for _, o := range g.outputs {
+		until(o.pulse.until)
+	}
+	for _, in := range g.inputs {
+		until(in.filter.due)
+	}
+	return idle
+}
+
+func (g *group) expire(now time.Time) error {
+	for _, o := range g.outputs {
+		if err := o.expire(now); err != nil {
+			return err
+		}
+	}
+	for _, in := range g.inputs {
+		if err := in.settle(now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *group) audit(now time.Time) error {
+	for _, o := range g.outputs {
+		if err := o.audit(); err != nil {
+			return err
+		}
+	}
+	for _, in := range g.inputs {
+		if err := in.audit(now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offline tells that the lines are out of reach.
+func (g *group) offline(reason error) {
+	for _, p := range g.pins {
+		g.post.attr(p.ID, bridge.Attr{Quality: bridge.Offline, Error: reason.Error(), Since: time.Now()})
+	}
+}
+
+// retake takes the lines again as soon as that can be done, and refuses commands
+// until then. It reports false when ctx has ended.
+func (g *group) retake(ctx context.Context) bool {
+	timer := time.NewTicker(audit)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		err := g.take()
+		if err == nil {
+			return true
+		}
+		g.offline(err)
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				return false
+			case cmd := <-g.commands:
+				g.post.refuse(cmd.entity, cmd.ID, err.Error())
+			case <-timer.C:
+				waiting = false
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,107 @@
+package gpio
+
+import (
+	"errors"
+	"time"
+
+	"edge/internal/gpiochip"
+)
+
+// An input is a line that is watched.
+type input struct {
+	pin
+	filter stable // its period is zero if the kernel debounces
+	seq    uint32 // of the last event
+}
+
+// start tells what the line is.
+func (in *input) start(now time.Time) error {
+	on, err := in.read()
+	if err != nil {
+		return err
+	}
+	in.filter = stable{period: in.filter.period, level: on, raw: on}
+	in.set(now, on, causeStart)
+	in.publish()
+	return nil
+}
+
+// event takes an edge. If there were others before it that the kernel had to
+// drop, the line is read. The error is one of a chip that is gone.
+func (in *input) event(now time.Time, e gpiochip.Event) error {
+	lost := e.LineSeq - in.seq - 1
+	in.seq = e.LineSeq
+	in.counters["edges"]++
+	changed := in.filter.edge(now, e.Edge == gpiochip.Rising)
+	cause := causeInput
+	if lost > 0 {
+		in.counters["lost"] += uint64(lost)
+		cause = causeAudit
+		on, err := in.read()
+		if err != nil {
+			return gone(err)
+		}
+		// The edges that are still queued tell of what was before.
+		changed = in.filter.edge(now, on) != changed
+	}
+	in.passed(now, changed, cause)
+	if lost > 0 && !changed {
+		in.tell(nil)
+	}
+	return nil
+}
+
+// settle ends the filter's wait, if it is over. The line has the last word.
+func (in *input) settle(now time.Time) error {
+	if in.filter.due.IsZero() || now.Before(in.filter.due) {
+		return nil
+	}
+	on, err := in.read()
+	if err != nil {
+		in.filter.due = now.Add(retry)
+		return gone(err)
+	}
+	if on != in.filter.raw { // An edge is on its way, or was lost.
+		in.filter.edge(now, on)
+		return nil
+	}
+	in.passed(now, in.filter.settle(now), causeInput)
+	return nil
+}
+
+// audit reads the line, for an edge may have been lost without another behind it
+// that would show the gap.
+func (in *input) audit(now time.Time) error {
+	on, err := in.read()
+	if err != nil {
+		return gone(err)
+	}
+	if on != in.filter.raw {
+		in.passed(now, in.filter.edge(now, on), causeAudit)
+	}
+	return nil
+}
+
+// passed publishes what came through the filter.
+func (in *input) passed(now time.Time, changed bool, cause string) {
+	if !changed {
+		return
+	}
+	in.set(now, in.filter.level, cause)
+	in.counters["changes"]++
+	in.publish()
+}
+
+func (in *input) publish() {
+	in.post.state(in.ID, in.on)
+	in.tell(nil)
+}
+
+// gone returns err if it says that the chip is no longer there. Any other error
+// of a line is told in attr and in results, and the line is tried again.
+func gone(err error) error {
+	if errors.Is(err, gpiochip.ErrGone) {
+		return err
+	}
+	return nil
+}
