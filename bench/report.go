@@ -73,7 +73,7 @@ func (r Result) cells() []string {
 	}
 	memory := ""
 	if r.RSS > 0 {
-		memory = fmt.Sprintf("%.1f MB", float64(r.RSS)/1e6)
+		memory = fmt.Sprintf("RSS %.1f MB", float64(r.RSS)/1e6)
 	}
 	return []string{r.Broker, value, rate, memory, r.fate(), r.verdict(), r.more()}
 }
@@ -96,9 +96,9 @@ func (r Result) verdict() string {
 		said = append(said, "goal ≤ "+number(r.Goal)+reached(r.Value <= r.Goal))
 	}
 	for _, c := range r.Compared {
-		s := fmt.Sprintf("%s %s×", c.Peer, number(c.Ratio))
+		s := c.Peer + "/edge " + number(c.Ratio)
 		if c.Goal > 0 {
-			s += " (goal ≥ " + number(c.Goal) + "×" + reached(c.Ratio >= c.Goal) + ")"
+			s += " (goal ≥ " + number(c.Goal) + reached(c.Ratio >= c.Goal) + ")"
 		}
 		said = append(said, s)
 	}

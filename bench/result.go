@@ -1,8 +1,6 @@
 package main
 
-import (
-	"edge/bench/load"
-)
+import "edge/bench/load"
 
 // A Result is what one broker showed in one row.
 type Result struct {
@@ -60,22 +58,25 @@ func (r *Result) spread(parts []float64) {
 // peers lose.
 func (r *Result) judge(row Row) {
 	forgiven := row.PeersMayLose && r.Broker != tested
-	r.Failed = r.Error != "" || !forgiven && (r.Lost > 0 || r.Late > 0)
+	r.Failed = r.Error != "" || !forgiven && !r.complete()
 }
 
 // compare notes in the result of edge how the others did. A broker that lost
-// messages has done less work and is not compared.
+// messages has done less work, and is not compared.
 func compare(row Row, results []Result) {
 	for i := range results {
 		edge := &results[i]
-		if edge.Broker != tested || edge.Error != "" {
+		if edge.Broker != tested || !edge.complete() || edge.Value <= 0 {
 			continue
 		}
 		edge.Goal = row.Goal
 		for _, r := range results {
-			if r.Broker != tested && r.Error == "" && r.Lost+r.Late == 0 && edge.Value > 0 {
+			if r.Broker != tested && r.complete() {
 				edge.Compared = append(edge.Compared, Comparison{r.Broker, r.Value / edge.Value, row.Ratio[r.Broker]})
 			}
 		}
 	}
 }
+
+// complete says whether all the work was done, and in order.
+func (r *Result) complete() bool { return r.Error == "" && r.Lost == 0 && r.Late == 0 }

@@ -51,7 +51,7 @@ func beside(ctx context.Context, proc *peer.Process, f *load.Fleet, t Timing) (R
 }
 
 func wildcardSpec() load.Spec {
-	s := load.Spec{Payload: payload, Fanout: 10, Sparse: true, Batch: 50, Outstanding: 500}
+	s := load.Spec{Payload: payload, Fanout: 10, Sparse: true, Batch: batch, Outstanding: 2000}
 	var topics []string
 	for i := range side * side {
 		// Neighbours in time are far apart in the tree: 37 has no divisor in common with 100.

@@ -158,7 +158,7 @@ func (p *publisher) acknowledged(k wire.Packet) error {
 func (p *publisher) pace(stop <-chan struct{}) error {
 	tick := time.NewTicker(p.spec.Every)
 	defer tick.Stop()
-	for start := time.Now(); ; {
+	for start := time.Now(); !p.ended(stop); {
 		select {
 		case <-stop:
 			return nil
@@ -171,6 +171,7 @@ func (p *publisher) pace(stop <-chan struct{}) error {
 			}
 		}
 	}
+	return nil
 }
 
 // drain reads and forgets acknowledgements until the connection ends.
