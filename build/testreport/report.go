@@ -27,6 +27,12 @@ type name struct{ Package, Test string }
 
 func (n name) String() string { return strings.TrimSpace(n.Package + " " + n.Test) }
 
+// input reports whether n is an input of a fuzz test; one that it has no use for
+// it skips.
+func (n name) input() bool {
+	return strings.HasPrefix(n.Test, "Fuzz") && strings.Contains(n.Test, "/")
+}
+
 // A report is what came of the tests of a run.
 type report struct {
 	passed, failed, skipped []name
@@ -91,7 +97,9 @@ func (r *report) finish(n name, e event) {
 	case "fail":
 		r.failed = append(r.failed, n)
 	case "skip":
-		r.skipped = append(r.skipped, n)
+		if !n.input() {
+			r.skipped = append(r.skipped, n)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ const stream = `{"Action":"start","Package":"edge/a"}
 {"Action":"output","Package":"edge/a","Test":"TestPeer/old","Output":"    a_test.go:3: mosquitto is not installed\n"}
 {"Action":"skip","Package":"edge/a","Test":"TestPeer/old","Elapsed":0}
 {"Action":"pass","Package":"edge/a","Test":"TestPeer","Elapsed":0}
+{"Action":"skip","Package":"edge/a","Test":"FuzzName/seed#0","Elapsed":0}
 {"Action":"pass","Package":"edge/a","Elapsed":0.2}
 {"Action":"skip","Package":"edge/empty","Elapsed":0}
 `
@@ -37,7 +38,7 @@ func TestReport(t *testing.T) {
 		want                []string
 	}{
 		{"all passed", stream, allowed, 0, "2 0\n", []string{
-			"pass\tedge/a\t3 tests\t0.2s", "skipped, as it may be: edge/a TestPeer/old: needs a machine from 1998", "2 passed, 0 failed, 1 skipped",
+			"pass\tedge/a\t4 tests\t0.2s", "skipped, as it may be: edge/a TestPeer/old: needs a machine from 1998", "2 passed, 0 failed, 1 skipped",
 		}},
 		{"a skip nobody allowed", stream, "", 1, "2 1\n", []string{"SKIPPED edge/a TestPeer/old\n    a_test.go:3: mosquitto is not installed"}},
 		{"a test and a build failed", stream + failing, allowed, 1, "2 2\n", []string{
