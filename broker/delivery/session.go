@@ -176,10 +176,10 @@ func (s *Session) checkFull() {
 }
 
 // dropSlow makes tombstones of the oldest QoS 0 messages until the rest fits
-// into the budget.
+// into the budget; the newest always stays.
 func (s *Session) dropSlow() {
 	s.cut = max(s.cut, s.queue.head)
-	for ; s.bytes0 > s.engine.opts.QoS0Bytes && s.cut < s.queue.tail; s.cut++ {
+	for ; s.bytes0 > s.engine.opts.QoS0Bytes && s.cut < s.queue.tail-1; s.cut++ {
 		it := s.queue.at(s.cut)
 		if it.m == nil || it.qos > 0 || it.flags&pinned != 0 {
 			continue

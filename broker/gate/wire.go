@@ -35,7 +35,11 @@ type cursor struct {
 	err error
 }
 
-func (c *cursor) fail() { c.b, c.err = nil, Malformed }
+func (c *cursor) fail() {
+	if c.b = nil; c.err == nil {
+		c.err = Malformed
+	}
+}
 
 func (c *cursor) bytes(n int) []byte {
 	if len(c.b) < n {
