@@ -160,6 +160,9 @@ func explain(src *source, tokens token.Tokens, e yaml.Error) *Error {
 			break
 		}
 		message = "a value cannot contain `: `; put it in quotes"
+	case strings.Contains(message, "value is not allowed in this context") && swallowed(tk.Prev):
+		at = tokenPlace(src, tk.Prev)
+		message = fmt.Sprintf("this quote is closed in line %d only; is its end missing?", tk.Position.Line)
 	case strings.Contains(message, "value is not allowed in this context"):
 		message = "does not belong here; the indentation fits no line above, or something stands behind a complete value"
 	case strings.Contains(message, "could not find end character of"):
@@ -172,6 +175,13 @@ func explain(src *source, tokens token.Tokens, e yaml.Error) *Error {
 		message = "a value cannot begin with " + strings.TrimSuffix(message, " is a reserved character") + "; put it in quotes"
 	}
 	return newError(at, "", "%s", message)
+}
+
+// swallowed reports whether tk is a quoted text over several lines: what follows
+// it on its last line was probably meant to be in the next quotes.
+func swallowed(tk *token.Token) bool {
+	return tk != nil && (tk.Type == token.DoubleQuoteType || tk.Type == token.SingleQuoteType) &&
+		strings.Contains(strings.TrimSpace(tk.Origin), "\n")
 }
 
 // below is the place of what is written on a line.

@@ -161,9 +161,11 @@ func lackOfUnit(n *node) string {
 }
 
 // durationPattern is what parseDuration reads, for the schema.
-const durationPattern = `^[-+]?(0|([0-9]+d)?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))*)$`
+const durationPattern = `^[-+]?(0|[0-9]+d` + durationParts + `*|` + durationParts + `+)$`
 
-var days = regexp.MustCompile(`^([-+]?)([0-9]+)d(.*)$`)
+const durationParts = `(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))`
+
+var days = regexp.MustCompile(`^([-+]?)([0-9]+)d(` + durationParts + `*)$`)
 
 // parseDuration is time.ParseDuration with days of 24 hours in front.
 func parseDuration(s string) (time.Duration, error) {
@@ -177,9 +179,6 @@ func parseDuration(s string) (time.Duration, error) {
 	}
 	var rest time.Duration
 	if m[3] != "" {
-		if strings.ContainsAny(m[3][:1], "+-") {
-			return 0, errors.New("a sign within")
-		}
 		if rest, err = time.ParseDuration(m[3]); err != nil {
 			return 0, err
 		}

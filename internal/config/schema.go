@@ -90,6 +90,7 @@ func (s *schemer) of(v reflect.Value, path string) object {
 	low, high, ok := bounds(t)
 	if !ok {
 		s.fail("%s: type %s cannot be read", path, t)
+		return object{}
 	}
 	o := object{"type": "integer"}
 	if t.Bits() <= 32 {

@@ -9,9 +9,10 @@ import (
 
 // A source is the text of one file. Lines are kept for excerpts.
 type source struct {
-	name  string
-	order int // the main file is 0, then conf.d by name
-	lines []string
+	name    string
+	order   int // the main file is 0, then conf.d by name
+	lines   []string
+	lengths []int // of lines, in characters
 }
 
 // A place is a run of characters in a source. Lines and columns count from 1,
@@ -34,16 +35,17 @@ func (p place) String() string {
 func newSource(name string, order int, data []byte) *source {
 	text := strings.TrimPrefix(string(data), "\ufeff")
 	text = strings.ReplaceAll(text, "\r\n", "\n")
-	return &source{name: name, order: order, lines: strings.Split(text, "\n")}
+	s := &source{name: name, order: order, lines: strings.Split(text, "\n")}
+	for _, line := range s.lines {
+		s.lengths = append(s.lengths, utf8.RuneCountInString(line))
+	}
+	return s
 }
 
 // at returns a place that exists in s, the nearest to the one that is asked for.
 func (s *source) at(line, col, width int) place {
-	line = min(max(line, 1), max(len(s.lines), 1))
-	length := 0
-	if len(s.lines) > 0 {
-		length = utf8.RuneCountInString(s.lines[line-1])
-	}
+	line = min(max(line, 1), len(s.lines))
+	length := s.lengths[line-1]
 	col = min(max(col, 1), length+1)
 	return place{s, line, col, max(1, min(width, length-col+1))}
 }
