@@ -57,7 +57,8 @@ func (b *smallBroker) accept(l net.Listener) {
 		b.conns[c] = ""
 		b.mu.Unlock()
 		b.done.Go(func() {
-			for c.Batch(func(p wire.Packet) error { return b.handle(c, p) }) == nil {
+			for err := error(nil); err == nil; {
+				err = c.Batch(func(p wire.Packet) error { return b.handle(c, p) })
 			}
 			b.mu.Lock()
 			delete(b.conns, c)

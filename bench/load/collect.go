@@ -2,8 +2,9 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
+	"os"
 	"time"
 
 	"edge/bench/wire"
@@ -25,7 +26,7 @@ func Collect(ctx context.Context, addr, filter string, want int, quiet time.Dura
 	for c.got < want {
 		_ = conn.SetReadDeadline(time.Now().Add(quiet))
 		err := conn.Batch(c.handle)
-		if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return c.got, nil
 		}
 		if err == nil && len(c.out) > 0 {

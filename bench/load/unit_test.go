@@ -82,7 +82,7 @@ func TestFlowAwait(t *testing.T) {
 	})
 }
 
-func TestFlowAwaitStops(t *testing.T) {
+func TestFlowAwaitStops(*testing.T) {
 	f := newFlow(1, 1)
 	f.add(1)
 	stop := make(chan struct{})
