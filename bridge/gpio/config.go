@@ -30,33 +30,65 @@ type Pin struct {
 	Offset *int   `yaml:"offset" doc:"the line by its number on the chip, from 0"`
 	Chip   string `yaml:"chip" doc:"the label of the chip that line and offset belong to, such as pinctrl-bcm2711; left out, that of the header"`
 
-	Direction string `yaml:"direction" doc:"input or output"`
-	ActiveLow bool   `yaml:"active_low" doc:"ON is the low level: a button to ground, most relay boards"`
-	Bias      string `yaml:"bias" doc:"the resistor within the chip: pull-up, pull-down, disabled, or as-is (what the firmware set)"`
+	Direction Direction `yaml:"direction" doc:"input or output"`
+	ActiveLow bool      `yaml:"active_low" doc:"ON is the low level: a button to ground, most relay boards"`
+	Bias      Bias      `yaml:"bias" doc:"the resistor within the chip: pull-up, pull-down, disabled, or as-is (what the firmware set)"`
 
 	Debounce *time.Duration `yaml:"debounce" doc:"of an input: how long it must be still before its new state counts"`
 
-	Drive   string `yaml:"drive" doc:"of an output: push-pull, open-drain or open-source"`
-	Initial string `yaml:"initial" doc:"of an output: off or on from the first moment after a start; there is no other level between"`
-	OnExit  string `yaml:"on_exit" doc:"of an output: off, on or keep when edge stops, before the line is given back; what the level is after that is up to the kernel's driver and to resistors"`
+	Drive   Drive   `yaml:"drive" doc:"of an output: push-pull, open-drain or open-source"`
+	Initial Initial `yaml:"initial" doc:"of an output: off or on from the first moment after a start; there is no other level between"`
+	OnExit  Exit    `yaml:"on_exit" doc:"of an output: off, on or keep when edge stops, before the line is given back; what the level is after that is up to the kernel's driver and to resistors"`
 }
 
-// Values of Direction, Initial and OnExit.
+// What the fields of these types may be.
 const (
 	Input  = "input"
 	Output = "output"
-	Off    = "off"
-	On     = "on"
-	Keep   = "keep"
+
+	AsIs     = "as-is"
+	PullUp   = "pull-up"
+	PullDown = "pull-down"
+	Disabled = "disabled"
+
+	PushPull   = "push-pull"
+	OpenDrain  = "open-drain"
+	OpenSource = "open-source"
+
+	Off  = "off"
+	On   = "on"
+	Keep = "keep"
 )
 
-var (
-	directions = []string{Input, Output}
-	biases     = []string{"as-is", "pull-up", "pull-down", "disabled"}
-	drives     = []string{"push-pull", "open-drain", "open-source"}
-	initials   = []string{Off, On}
-	exits      = []string{Off, On, Keep}
-)
+// A Direction is which way a line goes.
+type Direction string
+
+// Values lists what a Direction may be.
+func (Direction) Values() []string { return []string{Input, Output} }
+
+// A Bias is what holds a line that nobody drives.
+type Bias string
+
+// Values lists what a Bias may be.
+func (Bias) Values() []string { return []string{AsIs, PullUp, PullDown, Disabled} }
+
+// A Drive is how an output drives its line.
+type Drive string
+
+// Values lists what a Drive may be.
+func (Drive) Values() []string { return []string{PushPull, OpenDrain, OpenSource} }
+
+// An Initial is what an output is from the first moment on.
+type Initial string
+
+// Values lists what an Initial may be.
+func (Initial) Values() []string { return []string{Off, On} }
+
+// An Exit is what an output is made before it is given back.
+type Exit string
+
+// Values lists what an Exit may be.
+func (Exit) Values() []string { return []string{Off, On, Keep} }
 
 // maxDebounce keeps a typing mistake from making an input deaf.
 const maxDebounce = time.Minute
@@ -164,17 +196,21 @@ func (p Pin) line() (field, line string) {
 // settings checks how the line is to be set up.
 func (p Pin) settings(at func(string) string) error {
 	errs := []error{
-		oneOf(at("direction"), p.Direction, directions),
-		oneOf(at("bias"), p.Bias, append(biases, "")),
-		oneOf(at("drive"), p.Drive, append(drives, "")),
-		oneOf(at("initial"), p.Initial, append(initials, "")),
-		oneOf(at("on_exit"), p.OnExit, append(exits, "")),
+		oneOf(at("bias"), p.Bias),
+		oneOf(at("drive"), p.Drive),
+		oneOf(at("initial"), p.Initial),
+		oneOf(at("on_exit"), p.OnExit),
+	}
+	if p.Direction == "" {
+		errs = append(errs, config.Errorf(at("direction"), "must be set: %s", strings.Join(p.Direction.Values(), " or ")))
+	} else {
+		errs = append(errs, oneOf(at("direction"), p.Direction))
 	}
 	if p.Debounce != nil {
 		errs = append(errs, checkDebounce(at("debounce"), *p.Debounce))
 	}
-	only := func(direction, field string, set bool) {
-		if set && p.Direction != direction && slices.Contains(directions, p.Direction) {
+	only := func(direction Direction, field string, set bool) {
+		if set && p.Direction != direction && slices.Contains(direction.Values(), string(p.Direction)) {
 			errs = append(errs, config.Errorf(at(field), "only an %s has it", direction))
 		}
 	}
@@ -185,12 +221,15 @@ func (p Pin) settings(at func(string) string) error {
 	return errors.Join(errs...)
 }
 
-func oneOf(path, value string, values []string) error {
-	if slices.Contains(values, value) {
+// oneOf reports a value that is set and that its type does not have.
+func oneOf[T interface {
+	~string
+	Values() []string
+}](path string, value T) error {
+	if value == "" || slices.Contains(value.Values(), string(value)) {
 		return nil
 	}
-	values = slices.DeleteFunc(slices.Clone(values), func(s string) bool { return s == "" })
-	return config.Errorf(path, "%q is not one of %s", value, strings.Join(values, ", "))
+	return config.Errorf(path, "%q is not one of %s", string(value), strings.Join(value.Values(), ", "))
 }
 
 func checkDebounce(path string, d time.Duration) error {
@@ -200,16 +239,18 @@ func checkDebounce(path string, d time.Duration) error {
 	return nil
 }
 
+// What is left out is as it is, and push-pull.
+var (
+	biases = map[Bias]gpiochip.Bias{PullUp: gpiochip.PullUp, PullDown: gpiochip.PullDown, Disabled: gpiochip.BiasDisabled}
+	drives = map[Drive]gpiochip.Drive{OpenDrain: gpiochip.OpenDrain, OpenSource: gpiochip.OpenSource}
+)
+
 // lineConfig is how the line of p is asked for, but for its offset.
 func (p Pin) lineConfig(debounce time.Duration) gpiochip.LineConfig {
-	cfg := gpiochip.LineConfig{
-		ActiveLow: p.ActiveLow,
-		Bias: map[string]gpiochip.Bias{"pull-up": gpiochip.PullUp, "pull-down": gpiochip.PullDown,
-			"disabled": gpiochip.BiasDisabled}[p.Bias],
-	}
+	cfg := gpiochip.LineConfig{ActiveLow: p.ActiveLow, Bias: biases[p.Bias]}
 	if p.Direction == Output {
 		cfg.Direction = gpiochip.Output
-		cfg.Drive = map[string]gpiochip.Drive{"open-drain": gpiochip.OpenDrain, "open-source": gpiochip.OpenSource}[p.Drive]
+		cfg.Drive = drives[p.Drive]
 		cfg.Value = p.Initial == On
 		return cfg
 	}

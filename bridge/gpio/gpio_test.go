@@ -311,8 +311,9 @@ func (c noDebounce) Request(r gpiochip.Request) (gpiochip.Lines, error) {
 // end: each level follows the one before it for a reason.
 func TestNoGlitch(t *testing.T) {
 	for _, tt := range []struct {
-		initial, exit string
-		want          []bool // levels from the idle one on; low is ON
+		initial gpio.Initial
+		exit    gpio.Exit
+		want    []bool // levels from the idle one on; low is ON
 	}{
 		{"", "", []bool{true}},
 		{gpio.On, "", []bool{true, false, true}},

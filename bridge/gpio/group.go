@@ -50,7 +50,7 @@ func (g *group) take() (err error) {
 			g.release()
 		}
 	}()
-	for _, direction := range directions {
+	for _, direction := range []Direction{Output, Input} {
 		for _, p := range g.pins {
 			if p.Direction != direction {
 				continue
