@@ -16,8 +16,11 @@ const (
 	retainNever       = 0x20
 )
 
+// own reports whether m is what a node of edge says about itself.
+func (m message) own() bool { return strings.HasPrefix(m.topic, "edge/") }
+
 // upTo receives messages until one has the payload last, and returns the
-// payloads before it.
+// payloads before it, without those that a node says about itself.
 func (c *client) upTo(last string) []string {
 	c.t.Helper()
 	var payloads []string
@@ -26,7 +29,9 @@ func (c *client) upTo(last string) []string {
 		if m.payload == last {
 			return payloads
 		}
-		payloads = append(payloads, m.payload)
+		if !m.own() {
+			payloads = append(payloads, m.payload)
+		}
 	}
 }
 
@@ -88,8 +93,10 @@ func TestRetainedWildcards(t *testing.T) {
 		sub.subscribe("end", 1)
 		sub.subscribe(tt.filter, 1)
 		var got []string
-		for range tt.want {
-			got = append(got, sub.receive().payload)
+		for len(got) < len(tt.want) {
+			if m := sub.receive(); !m.own() {
+				got = append(got, m.payload)
+			}
 		}
 		slices.Sort(got)
 		c.publish(message{topic: "end", qos: 1, payload: "end"})
