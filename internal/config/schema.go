@@ -87,18 +87,24 @@ func (s *schemer) of(v reflect.Value, path string) object {
 	case reflect.Float32, reflect.Float64:
 		return withDefault(object{"type": "number"}, v)
 	}
+	return withDefault(s.integer(t, path), v)
+}
+
+// integer gives the limits of a type where they are the same on all machines.
+func (s *schemer) integer(t reflect.Type, path string) object {
 	low, high, ok := bounds(t)
 	if !ok {
 		s.fail("%s: type %s cannot be read", path, t)
 		return object{}
 	}
 	o := object{"type": "integer"}
-	if t.Bits() <= 32 {
-		o["minimum"], o["maximum"] = low, high
-	} else if low == 0 {
-		o["minimum"] = low
+	if low == 0 {
+		o["minimum"] = 0
 	}
-	return withDefault(o, v)
+	if k := t.Kind(); t.Bits() <= 32 && k != reflect.Int && k != reflect.Uint {
+		o["minimum"], o["maximum"] = low, high
+	}
+	return o
 }
 
 // special describes types that are more than their kind, or returns nil.
