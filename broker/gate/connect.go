@@ -124,7 +124,7 @@ func (k *Connect) decodeWill(c *cursor, flags byte, lim *Limits) error {
 		c.fail()
 		return nil
 	}
-	if topic.CheckName(name) != nil || lim.topicTooBig(name) {
+	if topic.CheckName(name) != nil || lim.topicTooBig(name) || name[0] == '$' {
 		return BadTopic
 	}
 	if p.message.Text && !validText(payload) {
@@ -179,7 +179,10 @@ func (k *Connect) appendConnack(b []byte, r Reason, present bool, lim *Limits) [
 		if k.Version == 3 {
 			ack = 0 // MQTT 3.1 has no session present.
 		}
-		return append(b, connack<<4, 2, ack, r.v3())
+		if code, ok := r.v3(); ok {
+			b = append(b, connack<<4, 2, ack, code)
+		}
+		return b
 	}
 	var p []byte
 	if r == Success {

@@ -291,6 +291,9 @@ func (c *Conn) publish(head byte, body []byte) error {
 	if err != nil {
 		return err
 	}
+	if r.Topic[0] == '$' { // The broker's own topics (section 4.7.2).
+		return c.forbid(qos, id)
+	}
 	m := c.message(r, body[off:])
 	m.QoS, m.Retain = qos, head&1 != 0
 	if p != nil {
@@ -299,6 +302,20 @@ func (c *Conn) publish(head byte, body []byte) error {
 		}
 	}
 	return c.deliver(r, m, id)
+}
+
+// forbid answers a message that the client may not publish. Before MQTT 5 it
+// can only be told that all is well.
+func (c *Conn) forbid(qos byte, id uint16) error {
+	c.log.Debug("message refused: topics that begin with $ are the broker's", "client", c.clientID())
+	if qos == 0 {
+		return nil
+	}
+	head := byte(puback << 4)
+	if qos == 2 {
+		head = pubrec << 4
+	}
+	return c.acknowledge(head, id, NotAuthorized, 0)
 }
 
 // route finds the receivers of a topic.

@@ -70,19 +70,22 @@ func (r Reason) Error() string {
 	return "unknown reason"
 }
 
-// v3 returns r as a CONNACK return code of MQTT 3.1.1, section 3.2.2.3.
-func (r Reason) v3() byte {
+// v3 returns r as a CONNACK return code of MQTT 3.1.1, section 3.2.2.3. Those
+// who break the protocol have none: their connection is closed (section 4.8).
+func (r Reason) v3() (code byte, ok bool) {
 	switch r {
 	case Success:
-		return 0
+		return 0, true
 	case UnsupportedVersion:
-		return 1
+		return 1, true
 	case BadClientID:
-		return 2
+		return 2, true
+	case ServerUnavailable, ServerBusy, ShuttingDown, QuotaExceeded, Unspecified:
+		return 3, true
 	case BadCredentials:
-		return 4
-	case NotAuthorized, BadAuthMethod:
-		return 5
+		return 4, true
+	case NotAuthorized:
+		return 5, true
 	}
-	return 3 // Server unavailable.
+	return 0, false
 }
