@@ -120,6 +120,26 @@ func TestAnnounceEmptiesLeftovers(t *testing.T) {
 	}
 }
 
+// A command that is retained all the same, by an older broker, cannot be emptied:
+// the broker refuses it. The bridge must start nevertheless.
+func TestAnnounceLeavesCommandsAlone(t *testing.T) {
+	c := &spy{Client: haunted{new(bridgetest.Client)}}
+	announce(t, c, bridge.Entity{ID: "gone", Kind: bridge.Switch, Command: true})
+	announce(t, c)
+	want := []string{base.Meta(), base.Status() + "=online", base.Meta(), base.Status() + "=online"}
+	if diff := cmp.Diff(want, c.published()); diff != "" {
+		t.Errorf("published (-want +got):\n%s", diff)
+	}
+}
+
+// haunted is a broker that holds a retained command.
+type haunted struct{ bridge.Client }
+
+func (h haunted) Subscribe(ctx context.Context, filter string, handle func(bridge.Message)) error {
+	handle(bridge.Message{Topic: base.Set("gone"), Payload: []byte("ON"), Retain: true})
+	return h.Client.Subscribe(ctx, filter, handle)
+}
+
 // retained returns the topics of everything that is retained.
 func retained(t *testing.T, c bridge.Client) []string {
 	t.Helper()

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"edge/bridge"
@@ -177,6 +178,7 @@ func TestOfflineOnlyOfWhatIsAnnounced(t *testing.T) {
 				{Topic: base.Meta(), Retain: true},       // withdrawn
 				{Topic: base.Attr("lamp"), Retain: true}, // withdrawn
 				{Topic: "flat", Retain: true},            // no base
+				{Topic: "a/c/meta", Payload: []byte(`{"status":"a/c/status","entities":[{"id":"x"}]}`)},               // not retained
 				{Topic: "a/b/meta", Payload: []byte(`{"status":"c/d/status","entities":[{"id":"x"}]}`), Retain: true}, // foreign
 			} {
 				if err := c.Publish(ctx, m); err != nil {
@@ -195,7 +197,39 @@ func TestOfflineOnlyOfWhatIsAnnounced(t *testing.T) {
 			"edge/host/porch2/status": "offline",
 			"edge/host/porch2/x/attr": `{"quality":"offline","error":"the bridge was stopped","since":"2000-01-01T00:00:00.000Z"}`,
 			"a/b/x/attr":              "",
+			"a/c/x/attr":              "",
 		})
+	})
+}
+
+// What was withdrawn is not brought back, and what was said is not said again.
+func TestOfflineIsBrief(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		s := supervise(t, nil, func(ctx context.Context, c bridge.Client) error {
+			if runs++; runs > 1 {
+				return errUnplugged
+			}
+			return errors.Join(lamp(ctx, c),
+				c.Publish(ctx, bridge.Message{Topic: base.Attr("lamp"), Retain: true}),
+				errUnplugged)
+		})
+		time.Sleep(time.Minute)
+		s.stop()
+		var got []string
+		for _, line := range s.published() {
+			if strings.Contains(line, "offline") {
+				got = append(got, line)
+			}
+		}
+		const offline = `{"quality":"offline","error":"unplugged","since":"2000-01-01T00:00:00.000Z"}`
+		want := []string{
+			base.Status() + "=offline", // before the first run
+			base.Status() + "=offline", base.Attr("lamp") + "=" + offline, base.Attr("idle") + "=" + offline,
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("published (-want +got):\n%s", diff)
+		}
 	})
 }
 

@@ -28,8 +28,11 @@ var (
 // everything that it announced is marked offline, with the reason, and after a
 // delay Run is called again. The delay doubles from 1 s to 30 s, of which half
 // to all is waited, and begins anew after a run that announced its device and
-// lasted for as long as the delay that it would be followed by. A panic is not recovered: that is
-// a mistake in the bridge, not a lost device.
+// lasted for as long as the delay that would follow it. A panic is not
+// recovered: that is a mistake in the bridge, not a lost device.
+//
+// When the device is back, it is the bridge that says so: by Announce, and by
+// publishing states with their attributes anew.
 func Supervise(ctx context.Context, base Base, b Bridge, c Client, log *slog.Logger) {
 	s := &supervisor{base: base, bridge: b, client: c, log: log}
 	s.ledger.suspect(base)

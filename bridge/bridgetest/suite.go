@@ -27,6 +27,7 @@ func TestClient(t *testing.T, newClient func(t *testing.T) bridge.Client) {
 		{"lets a handler subscribe", testHandlerSubscribes},
 		{"serves overlapping subscriptions each", testOverlap},
 		{"ends calls with the context", testEnd},
+		{"lets a handler end its subscription", testEndFromHandler},
 		{"refuses a context that is over", testOver},
 		{"keeps $ topics from wildcards", testDollar},
 		{"shares no payload", testPayload},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -37,6 +38,33 @@ func testEnd(t *testing.T, c bridge.Client) {
 		} else {
 			still++
 		}
+	}
+}
+
+// A handler that ends its own subscription is not called again.
+func testEndFromHandler(t *testing.T, c bridge.Client) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	const n = 100
+	for i := range n {
+		retain(t, c, fmt.Sprintf("end/%d", i), "x")
+	}
+	var calls atomic.Int64
+	err := c.Subscribe(ctx, "end/+", func(bridge.Message) {
+		calls.Add(1)
+		cancel()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := subscribe(t, c, "end/#")
+	for range n {
+		other.next()
+	}
+	Send(t, c, "end/x", "after")
+	other.until("after")
+	if got := calls.Load(); got > 1 {
+		t.Errorf("a handler that ended its context was called %d times, want once", got)
 	}
 }
 
