@@ -2,7 +2,8 @@ package broker
 
 import (
 	"context"
-	"log/slog"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,20 +19,107 @@ func start(t *testing.T, urls ...string) *Broker {
 	for _, u := range urls {
 		cfg.Listeners = append(cfg.Listeners, Listener{URL: u})
 	}
-	b, err := Open(cfg, "edge", slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := b.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
+	return startWith(t, cfg)
+}
+
+func message1(topic string) bridge.Message {
+	return bridge.Message{Topic: topic, Payload: []byte("x"), QoS: 1}
 }
 
 func TestClient(t *testing.T) {
 	bridgetest.TestClient(t, func(t *testing.T) bridge.Client { return start(t).Client("test") })
+}
+
+func TestIsCommand(t *testing.T) {
+	for topic, want := range map[string]bool{
+		"edge/cellar/relays/pump/set": true,
+		"edge/cellar/relays/pump":     false,
+		"edge/cellar/relays/set":      false,
+		"edge/a/b/c/d/set":            false,
+		"other/cellar/relays/x/set":   false,
+		"edgy/cellar/relays/x/set":    false,
+		"edge/cellar/relays/x/setup":  false,
+	} {
+		if got := isCommand("edge", topic); got != want {
+			t.Errorf("isCommand(%q) = %t, want %t", topic, got, want)
+		}
+	}
+}
+
+// TestRefusedCommand retains a command over the network: the publisher's client
+// cannot know better, but whoever watches the results sees why nothing happens.
+func TestRefusedCommand(t *testing.T) {
+	b := start(t, "tcp://127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	results := make(chan string, 2)
+	if err := b.Client("watch").Subscribe(ctx, "edge/#", func(m bridge.Message) {
+		results <- fmt.Sprintf("%s %s %t", m.Topic, m.Payload, m.Retain)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c := dialURL(t, b.URLs()[0])
+	talk(t, c, hello, welcome)
+	topic, payload := "edge/n/relays/pump/set", `{"value":"ON","id":"7"}`
+	pub := fmt.Sprintf("\x33%c\x00%c%s\x00\x01%s", 4+len(topic)+len(payload), len(topic), topic, payload)
+	talk(t, c, pub, "\x40\x02\x00\x01")
+	select {
+	case got := <-results:
+		want := `edge/n/relays/pump/result {"id":"7","status":"refused","reason":"retained"} false`
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	case <-ctx.Done():
+		t.Fatal("no result")
+	}
+}
+
+func TestValidate(t *testing.T) {
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Errorf("the default: %v", err)
+	}
+	tests := []struct {
+		listeners []Listener
+		want      string // path and part of the message; "" is valid
+	}{
+		{[]Listener{{URL: "tcp://:1883"}, {URL: "ws://localhost"}, {URL: "unix:///run/edge.sock"}}, ""},
+		{[]Listener{{URL: "tcp://127.0.0.1:0"}, {URL: "tcp://127.0.0.1:0"}}, ""},
+		{[]Listener{{URL: "tls://:8883", Cert: "c", Key: "k"}}, ""},
+		{[]Listener{{URL: ""}}, "listeners[0].url"},
+		{[]Listener{{URL: "mqtt://a"}}, "listeners[0].url: \"mqtt://a\": the scheme"},
+		{[]Listener{{URL: "tcp://a:99999"}}, "port 99999"},
+		{[]Listener{{URL: "tcp://a/b"}}, "tcp has no path"},
+		{[]Listener{{URL: "unix://run/edge.sock"}}, "three slashes"},
+		{[]Listener{{URL: "tls://a", Cert: "c"}}, "listeners[0].key: a listener with TLS needs"},
+		{[]Listener{{URL: "tcp://a", Key: "k"}}, "only tls:// and wss://"},
+		{[]Listener{{URL: "tcp://a", Origins: []string{"x"}}}, "only ws:// and wss:// have origins"},
+		{[]Listener{{URL: "tcp://a"}, {URL: "tcp://a"}}, "listeners[1].url: tcp://a is listener 0 already"},
+	}
+	for _, tt := range tests {
+		cfg := DefaultConfig()
+		cfg.Listeners = tt.listeners
+		err := cfg.Validate()
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("Validate(%+v) = %v, want %q", tt.listeners, err, tt.want)
+		}
+	}
+	cfg := DefaultConfig()
+	cfg.Limits = Limits{QueueOverflow: "drop"}
+	err := cfg.Validate()
+	for _, path := range []string{"packet_before", "packet", "topic_bytes", "window", "sessions", "connect_timeout", "session_expiry", "queue_overflow"} {
+		if err == nil || !strings.Contains(err.Error(), "limits."+path+":") {
+			t.Errorf("Validate of zero limits does not name limits.%s: %v", path, err)
+		}
+	}
+}
+
+func TestLocal(t *testing.T) {
+	for u, want := range map[string]bool{
+		"tcp://127.0.0.1:1": true, "tcp://[::1]:1": true, "ws://localhost": true, "unix:///x": true,
+		"tcp://:1883": false, "tcp://0.0.0.0": false, "tcp://192.0.2.1": false,
+	} {
+		if got := (Listener{URL: u}).Local(); got != want {
+			t.Errorf("Listener{%s}.Local() = %t, want %t", u, got, want)
+		}
+	}
 }
