@@ -138,34 +138,21 @@ func (k *Connect) decodeWill(c *cursor, flags byte, lim *Limits) error {
 	return nil
 }
 
-// plain returns a CONNECT for mochi: the client with its credentials, without
-// everything that the gate and delivery do themselves. Its session is one that
-// ends with the connection.
+// plain returns a CONNECT for mochi: who the client is, without everything that
+// the gate and delivery do themselves. Its session ends with the connection. Its
+// credentials are asked of the gate; mochi would refuse empty ones.
 func (k *Connect) plain() []byte {
-	flags := byte(2)
-	if k.HasUser {
-		flags |= 0x80
-	}
-	if k.HasPass {
-		flags |= 0x40
-	}
 	name := "MQTT"
 	if k.Version == 3 {
 		name = "MQIsdp"
 	}
 	b := appendText(nil, name)
-	b = append(b, k.Version, flags)
+	b = append(b, k.Version, 2)
 	b = binary.BigEndian.AppendUint16(b, 65535) // mochi warns of short ones; the gate has the true one.
 	if k.Version == 5 {
 		b = append(b, 0)
 	}
 	b = appendText(b, k.ClientID)
-	if k.HasUser {
-		b = appendText(b, k.Username)
-	}
-	if k.HasPass {
-		b = appendText(b, string(k.Password))
-	}
 	return append(appendVarint([]byte{connect << 4}, uint32(len(b))), b...)
 }
 
