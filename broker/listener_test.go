@@ -105,7 +105,7 @@ func dialURL(t *testing.T, raw string) net.Conn {
 	default:
 		var ws *websocket.Conn
 		d := websocket.Dialer{Subprotocols: []string{"mqtt"}, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-		ws, _, err = d.Dial(raw, nil)
+		ws, _, err = d.Dial(raw, nil) //nolint:bodyclose // There is none after an upgrade.
 		if err == nil {
 			if ws.Subprotocol() != "mqtt" {
 				t.Errorf("subprotocol %q, want mqtt", ws.Subprotocol())
@@ -187,6 +187,7 @@ func TestWebSocket(t *testing.T) {
 		if resp == nil {
 			t.Fatal(err)
 		}
+		resp.Body.Close()
 		if resp.StatusCode != tt.status {
 			t.Errorf("%s from origin %q: status %d, want %d", tt.url, tt.origin, resp.StatusCode, tt.status)
 		}

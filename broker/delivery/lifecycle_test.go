@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,10 +160,8 @@ func TestWill(t *testing.T) {
 				e := newEngine(t, journal.Memory{}, options())
 				var at time.Duration = -1
 				begin := time.Now()
-				s := &Session{}
 				w := &watcher{fire: func() { at = time.Since(begin) }}
-				s = e.Local("watcher", w)
-				w.s = s
+				s := e.Local("watcher", w)
 				if _, _, err := e.Subscribe(s, journal.Subscription{Filter: "will", QoS: 1}); err != nil {
 					t.Fatal(err)
 				}
@@ -179,10 +178,7 @@ func TestWill(t *testing.T) {
 }
 
 // A watcher is a Link that notes when a message arrives.
-type watcher struct {
-	s    *Session
-	fire func()
-}
+type watcher struct{ fire func() }
 
 func (w *watcher) Wake()               { w.fire() }
 func (*watcher) Kick()                 {}
@@ -193,14 +189,14 @@ func TestTooMany(t *testing.T) {
 	opts.Sessions, opts.Subscriptions = 2, 1
 	e := newEngine(t, journal.Memory{}, opts)
 	a := connect(t, e, "a", Opening{}).subscribe("x", 0)
-	if _, _, err := e.Subscribe(a.s, journal.Subscription{Filter: "y"}); err != ErrTooManySubscriptions {
+	if _, _, err := e.Subscribe(a.s, journal.Subscription{Filter: "y"}); !errors.Is(err, ErrTooManySubscriptions) {
 		t.Errorf("second subscription: %v, want %v", err, ErrTooManySubscriptions)
 	}
 	if _, _, err := e.Subscribe(a.s, journal.Subscription{Filter: "x", QoS: 1}); err != nil {
 		t.Errorf("the first one again: %v", err)
 	}
 	connect(t, e, "b", Opening{})
-	if _, _, _, err := e.Begin(Opening{ID: "c"}); err != ErrTooManySessions {
+	if _, _, _, err := e.Begin(Opening{ID: "c"}); !errors.Is(err, ErrTooManySessions) {
 		t.Errorf("third session: %v, want %v", err, ErrTooManySessions)
 	}
 	connect(t, e, "a", Opening{}) // One that exists is not one more.

@@ -266,7 +266,7 @@ func (c *Conn) setReadDeadline(t time.Time) error {
 	if c.closing {
 		return net.ErrClosed
 	}
-	return c.Conn.SetReadDeadline(t)
+	return c.SetReadDeadline(t)
 }
 
 // Wake implements delivery.Link.
@@ -306,8 +306,8 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	c.closing = true
-	_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // The reader returns at once.
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(closeTimeout))
+	_ = c.SetReadDeadline(time.Unix(1, 0)) // The reader returns at once.
+	_ = c.SetWriteDeadline(time.Now().Add(closeTimeout))
 	c.Wake()
 	return nil
 }
@@ -328,7 +328,7 @@ func (c *Conn) finish() {
 	if !ok || received || half.CloseWrite() != nil {
 		return
 	}
-	_ = c.Conn.SetReadDeadline(time.Now().Add(closeTimeout))
+	_ = c.SetReadDeadline(time.Now().Add(closeTimeout))
 	_, _ = io.Copy(io.Discard, c.Conn)
 }
 

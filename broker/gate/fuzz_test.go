@@ -95,7 +95,7 @@ func calm(c *Conn, nc net.Conn) error {
 			if err := c.Begin(); err != nil {
 				return err
 			}
-			nc.Write([]byte{connack << 4, 2, 0, 0})
+			_, _ = nc.Write([]byte{connack << 4, 2, 0, 0})
 			c.Established()
 		}
 		if raw[0]>>4 == subscribe {

@@ -45,14 +45,14 @@ func mochi(c *Conn) func(net.Conn) error {
 				if err := c.Begin(); err != nil {
 					return err
 				}
-				nc.Write([]byte{connack << 4, 2, 0, 0})
+				_, _ = nc.Write([]byte{connack << 4, 2, 0, 0})
 				c.Established()
 			case subscribe:
 				c.Subscribe([]journal.Subscription{{Filter: "#", QoS: 2}})
-				nc.Write([]byte{suback << 4, 3, raw[2], raw[3], 2})
+				_, _ = nc.Write([]byte{suback << 4, 3, raw[2], raw[3], 2})
 				c.SendRetained()
 			case pingreq:
-				nc.Write([]byte{pingresp << 4, 0})
+				_, _ = nc.Write([]byte{pingresp << 4, 0})
 			case disconnect:
 				return nil
 			case 0:
@@ -109,13 +109,13 @@ func say(t testing.TB, c net.Conn, packets string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go c.Write(b) // A pipe blocks until the gate has read all, which it may refuse.
+	go func() { _, _ = c.Write(b) }() // A pipe blocks until the gate has read all, which it may refuse.
 }
 
 // hear expects the packets given in hexadecimal; "EOF" is the end.
 func hear(t testing.TB, c net.Conn, want ...string) {
 	t.Helper()
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 	for _, w := range want {
 		raw, err := readPacket(c)
 		got := hex.EncodeToString(raw)
@@ -287,7 +287,7 @@ func TestByteByByte(t *testing.T) {
 	b, _ := hex.DecodeString(strings.ReplaceAll(connect4+"82 06 0001 0001 23 02 32 06 0001 61 0007 78", " ", ""))
 	go func() {
 		for i := range b {
-			c.Write(b[i : i+1])
+			_, _ = c.Write(b[i : i+1])
 		}
 	}()
 	hear(t, c, connack4, "90 03 0001 02", "40 02 0007", "32 06 0001 61 0001 78")
@@ -302,8 +302,8 @@ func TestSizes(t *testing.T) {
 		payload := bytes.Repeat([]byte{byte(n)}, n)
 		b := appendVarint([]byte{publish << 4}, uint32(n+3))
 		b = append(append(b, 0, 1, 'a'), payload...)
-		go c.Write(b)
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		go func() { _, _ = c.Write(b) }()
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 		got, err := readPacket(c)
 		if err != nil || !bytes.Equal(got, b) {
 			t.Fatalf("payload of %d bytes: got %d bytes, %v", n, len(got), err)
@@ -390,7 +390,7 @@ func TestTimeouts(t *testing.T) {
 					hear(t, c, "d0 00")
 				}
 				begin := time.Now()
-				c.SetReadDeadline(begin.Add(100 * 24 * time.Hour))
+				_ = c.SetReadDeadline(begin.Add(100 * 24 * time.Hour))
 				_, err := readPacket(c)
 				if tt.name[0] == 'k' {
 					_, err = readPacket(c) // DISCONNECT came first.

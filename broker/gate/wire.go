@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"encoding/binary"
 	"unicode/utf8"
 )
@@ -88,12 +89,7 @@ func (c *cursor) text() string {
 // validText reports whether v is UTF-8 without U+0000; utf8.Valid refuses
 // surrogates.
 func validText(v []byte) bool {
-	for _, b := range v {
-		if b == 0 {
-			return false
-		}
-	}
-	return utf8.Valid(v)
+	return bytes.IndexByte(v, 0) < 0 && utf8.Valid(v)
 }
 
 // varint reads a variable byte integer in its shortest form (section 1.5.5).

@@ -12,7 +12,7 @@ func TestMemory(t *testing.T) {
 }
 
 func TestHeld(t *testing.T) {
-	journaltest.Test(t, func(t testing.TB) journal.Journal {
+	journaltest.Test(t, func(testing.TB) journal.Journal {
 		j := new(journaltest.Held)
 		j.Flow()
 		return j
