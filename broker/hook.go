@@ -49,7 +49,8 @@ func (h debugOnly) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h debugOnly) WithAttrs(a []slog.Attr) slog.Handler { return debugOnly{h.Handler.WithAttrs(a)} }
-func (h debugOnly) WithGroup(g string) slog.Handler      { return debugOnly{h.Handler.WithGroup(g)} }
+
+func (h debugOnly) WithGroup(g string) slog.Handler { return debugOnly{h.Handler.WithGroup(g)} }
 
 // hook is where mochi asks and tells. All its methods run in the goroutine that
 // reads the connection.

@@ -165,8 +165,10 @@ func TestConnect(t *testing.T) {
 		{"property of PUBLISH", "10 11 0004 4d515454 05 02 0000 03 23 0001 0001 63", []string{"20 03 00 81 00", "EOF"}},
 		{"receive maximum 0", "10 11 0004 4d515454 05 02 0000 03 21 0000 0001 63", []string{"20 03 00 82 00", "EOF"}},
 		{"authentication method", "10 12 0004 4d515454 05 02 0000 04 15 0001 6d 0001 63", []string{"20 03 00 8c 00", "EOF"}},
-		{"session expiry cut to the limit", "10 13 0004 4d515454 05 02 0000 05 11 ffffffff 0001 63",
-			[]string{"20 12 00 00 0f 11 000003e8 21 000a 27 00100000 2a 00"}},
+		{
+			"session expiry cut to the limit", "10 13 0004 4d515454 05 02 0000 05 11 ffffffff 0001 63",
+			[]string{"20 12 00 00 0f 11 000003e8 21 000a 27 00100000 2a 00"},
+		},
 		{"too large", "10 ff 7f", []string{"EOF"}},
 	}
 	for _, tt := range tests {
@@ -253,21 +255,31 @@ func TestFlows(t *testing.T) {
 		say                    string
 		hear                   []string
 	}{
-		{"QoS 1", connect4, connack4, "82 06 0001 0001 23 02  32 06 0001 61 0007 78",
-			[]string{"90 03 0001 02", "40 02 0007", "32 06 0001 61 0001 78"}},
+		{
+			"QoS 1", connect4, connack4, "82 06 0001 0001 23 02  32 06 0001 61 0007 78",
+			[]string{"90 03 0001 02", "40 02 0007", "32 06 0001 61 0001 78"},
+		},
 		{"QoS 1 and 5", connect5, connack5, "32 07 0001 61 0007 00 78", []string{"40 03 0007 10"}},
-		{"QoS 2, sent twice", connect4, connack4, "34 06 0001 61 0007 78 3c 06 0001 61 0007 78 62 02 0007 62 02 0007",
-			[]string{"50 02 0007", "50 02 0007", "70 02 0007", "70 02 0007"}},
+		{
+			"QoS 2, sent twice", connect4, connack4, "34 06 0001 61 0007 78 3c 06 0001 61 0007 78 62 02 0007 62 02 0007",
+			[]string{"50 02 0007", "50 02 0007", "70 02 0007", "70 02 0007"},
+		},
 		{"PUBREL unknown", connect5, connack5, "62 02 0007", []string{"70 03 0007 92"}},
 		{"PUBREC unknown", connect5, connack5, "50 02 0007", []string{"62 03 0007 92"}},
 		{"PUBACK unknown", connect5, connack5, "40 02 0007 c0 00", []string{"d0 00"}},
-		{"properties go through", connect5, connack5,
+		{
+			"properties go through", connect5, connack5,
 			"82 07 0001 00 0001 23 00  30 21 0001 61 1c 01 01 03 0001 74 08 0001 72 09 0002 0001 26 0001 6e 0001 76 26 0001 6e 0000 78",
-			[]string{"90 03 0001 02", "30 21 0001 61 1c 01 01 03 0001 74 08 0001 72 09 0002 0001 26 0001 6e 0001 76 26 0001 6e 0000 78"}},
-		{"topics of the broker", connect5, connack5, "82 07 0001 00 0001 23 02  32 0a 0004 24535953 0007 00 78 34 0a 0004 24535953 0008 00 78 30 08 0004 24535953 00 78",
-			[]string{"90 03 0001 02", "40 03 0007 87", "50 03 0008 87"}},
-		{"order of control packets", connect4, connack4, "c0 00 82 06 0001 0001 23 02 c0 00",
-			[]string{"d0 00", "90 03 0001 02", "d0 00"}},
+			[]string{"90 03 0001 02", "30 21 0001 61 1c 01 01 03 0001 74 08 0001 72 09 0002 0001 26 0001 6e 0001 76 26 0001 6e 0000 78"},
+		},
+		{
+			"topics of the broker", connect5, connack5, "82 07 0001 00 0001 23 02  32 0a 0004 24535953 0007 00 78 34 0a 0004 24535953 0008 00 78 30 08 0004 24535953 00 78",
+			[]string{"90 03 0001 02", "40 03 0007 87", "50 03 0008 87"},
+		},
+		{
+			"order of control packets", connect4, connack4, "c0 00 82 06 0001 0001 23 02 c0 00",
+			[]string{"d0 00", "90 03 0001 02", "d0 00"},
+		},
 		{"DISCONNECT", connect4, connack4, "e0 00", []string{"EOF"}},
 	}
 	for _, tt := range tests {
