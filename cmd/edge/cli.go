@@ -57,7 +57,7 @@ func (a *app) complain(ctx context.Context, root *cobra.Command, err error) {
 	}
 	text := err.Error()
 	if e, ok := errors.AsType[configError](err); ok && !isUsage(err) {
-		text = fmt.Sprintf("%d mistakes in the configuration\n%s", len(e.Errors), e.Text(a.colored(a.err)))
+		text = fmt.Sprintf("mistakes in the configuration: %d\n%s", len(e.Errors), e.Text(a.colored(a.err)))
 	}
 	fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, red, "edge:"), strings.TrimRight(text, "\n"))
 	if isUsage(err) {
@@ -110,7 +110,7 @@ serial sticks that are plugged into it.
 		c.GroupID = "hub"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{a.subCommand(), a.pubCommand()} {
+	for _, c := range []*cobra.Command{a.subCommand(), a.pubCommand(), a.pinsCommand(), a.portsCommand()} {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -125,28 +123,19 @@ func (a *app) badFlags(f runFlags, err error) error {
 }
 
 // warnOpen says loudly what is open to everybody, and that a broker without
-// users is open to nobody.
+// listeners or users is open to nobody.
 func warnOpen(log *slog.Logger, cfg broker.Config) {
-	if !cfg.AllowAnonymous {
+	switch {
+	case len(cfg.Listeners) == 0:
+		log.Warn("nobody can connect: there are no listeners; name some under broker")
+		return
+	case !cfg.AllowAnonymous:
 		log.Warn("nobody can connect: there are no users, and allow_anonymous is off; it is meant for loopback and tests")
 		return
 	}
 	for _, l := range cfg.Listeners {
-		if !isLocal(l.URL) {
+		if !l.Local() {
 			log.Warn("ANYBODY WHO CAN REACH THIS ADDRESS CAN SWITCH EVERYTHING: allow_anonymous is on; listen on 127.0.0.1 or a unix socket", "url", l.URL)
 		}
 	}
-}
-
-// isLocal reports whether only this machine can reach a listener.
-func isLocal(listener string) bool {
-	u, err := url.Parse(listener)
-	if err != nil {
-		return false
-	}
-	if u.Scheme == "unix" || u.Hostname() == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(u.Hostname())
-	return ip != nil && ip.IsLoopback()
 }

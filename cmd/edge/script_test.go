@@ -8,15 +8,20 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"edge/broker"
 )
 
 func TestMain(m *testing.M) {
@@ -36,6 +41,32 @@ func TestScript(t *testing.T) {
 // TestScriptMosquitto runs what pub and sub do against Debian's broker.
 func TestScriptMosquitto(t *testing.T) {
 	path := lookMosquitto(t)
+	runMQTT(t, func(e *testscript.Env) error { return startMosquitto(e, path) })
+}
+
+// TestScriptBroker runs the same against ours.
+func TestScriptBroker(t *testing.T) {
+	runMQTT(t, func(e *testscript.Env) error {
+		for name, anonymous := range map[string]bool{"URL": true, "LOCKED": false} {
+			cfg := broker.DefaultConfig()
+			cfg.AllowAnonymous = anonymous
+			cfg.Listeners = []broker.Listener{{URL: "tcp://127.0.0.1:0"}}
+			b, err := broker.Open(cfg, "edge", slog.New(slog.DiscardHandler))
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { _ = b.Close(context.Background()) })
+			url := b.URLs()[0]
+			e.Setenv(name, url)
+			if anonymous {
+				e.Setenv("PORT", url[strings.LastIndex(url, ":")+1:])
+			}
+		}
+		return nil
+	})
+}
+
+func runMQTT(t *testing.T, start func(*testscript.Env) error) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/mqtt",
 		RequireExplicitExec: true,
@@ -43,7 +74,7 @@ func TestScriptMosquitto(t *testing.T) {
 			if err := setupScript(e); err != nil {
 				return err
 			}
-			return startMosquitto(e, path)
+			return start(e)
 		},
 		Cmds: scriptCommands,
 	})
@@ -63,6 +94,7 @@ func setupScript(e *testscript.Env) error {
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"waitfile": waitFile,
 	"rc":       exitsWith,
+	"sighub":   signalHub,
 }
 
 // exitsWith runs a program and checks its exit code: `rc 2 edge pub`.
@@ -84,6 +116,20 @@ func exitsWith(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// signalHub sends a signal to the hub that has a data directory: `sighub TERM
+// $DATA`.
+func signalHub(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP}
+	if neg || len(args) != 2 || signals[args[0]] == nil {
+		ts.Fatalf("usage: sighub TERM|INT|HUP DATA")
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(filepath.Join(args[1], lockName))))
+	ts.Check(err)
+	p, err := os.FindProcess(pid)
+	ts.Check(err)
+	ts.Check(p.Signal(signals[args[0]]))
+}
+
 // waitFile waits until a file has a line with a text: `waitfile err.txt ready`.
 func waitFile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
@@ -99,20 +145,6 @@ func waitFile(ts *testscript.TestScript, neg bool, args []string) {
 		b, _ := os.ReadFile(name)
 		ts.Fatalf("%s does not say %q:\n%s", args[0], args[1], b)
 	}
-}
-
-// waitUntil polls what nothing else can tell.
-func waitUntil(ctx context.Context, happened func() bool) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !happened() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
-	return nil
 }
 
 func lookMosquitto(t *testing.T) string {
@@ -181,4 +213,39 @@ func freePort() string {
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return port
+}
+
+// TestSecondSignal interrupts a command that cannot end by itself: it reads
+// from a pipe into which nobody writes.
+func TestSecondSignal(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "edge.yaml")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("edge", "check", "-c", pipe)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // returns when edge has it open
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_ = cmd.Process.Signal(os.Interrupt)
+		case <-done:
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+				t.Errorf("exit code %d, want %d", code, exitInterrupted)
+			}
+			return
+		}
+	}
 }
