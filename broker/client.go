@@ -67,7 +67,10 @@ func (c *client) publish(ctx context.Context, m bridge.Message) error {
 	case delivery.Unavailable:
 		return errors.New("the message cannot be stored now")
 	}
-	return c.b.engine.Wait(ctx, t)
+	if !c.b.engine.Wait(ctx.Done(), t) {
+		return ctx.Err()
+	}
+	return nil
 }
 
 // send hands m to delivery.

@@ -5,7 +5,6 @@
 package delivery
 
 import (
-	"context"
 	"log/slog"
 	"math"
 	"sync"
@@ -101,21 +100,21 @@ func (e *Engine) Await(link Link) {
 	e.waitMu.Unlock()
 }
 
-// Wait returns when t is committed, or with the error of ctx.
-func (e *Engine) Wait(ctx context.Context, t journal.Ticket) error {
+// Wait returns true when t is committed, or false when done is closed.
+func (e *Engine) Wait(done <-chan struct{}, t journal.Ticket) bool {
 	if t == 0 || t <= e.journal.Committed() {
-		return nil
+		return true
 	}
 	w := &waiter{wake: make(chan struct{}, 1)}
 	for {
 		e.Await(w)
 		if t <= e.journal.Committed() {
-			return nil
+			return true
 		}
 		select {
 		case <-w.wake:
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-done:
+			return false
 		}
 	}
 }

@@ -99,6 +99,11 @@ type Dropped struct {
 // packet ids must differ.
 const maxSpan = 65535
 
+// longQueue is how many messages may wait for a connection before later ones
+// are copied out of the blocks that they were read into: a block stays in
+// memory as long as one of its messages does.
+const longQueue = 512
+
 // packetID returns the packet id of the message with sequence number seq. It
 // belongs to the message for good, so nothing must be written when it is sent.
 func packetID(seq uint64) uint16 { return uint16(seq%65535) + 1 }
@@ -128,7 +133,7 @@ func (s *Session) push(it item) (seq uint64, wake Link) {
 		s.pushQoS(&it)
 	} else {
 		s.bytes0 += it.m.size()
-		if s.queue.len() > 64 {
+		if s.queue.len() > longQueue {
 			it.m = it.m.kept()
 		}
 	}
@@ -148,7 +153,7 @@ func (s *Session) pushQoS(it *item) {
 	s.next++
 	s.count++
 	s.bytes += it.m.size()
-	if s.link == nil || s.queue.len() > 64 {
+	if s.link == nil || s.queue.len() > longQueue {
 		it.m = it.m.kept()
 	}
 	s.checkFull()

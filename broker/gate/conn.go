@@ -6,7 +6,6 @@
 package gate
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,8 +60,10 @@ type Conn struct {
 	held     []held // acknowledgements to write when the journal says so, in order
 	received bool   // the peer has closed its side
 
-	wake chan struct{}
-	done chan struct{}
+	wake    chan struct{} // has a token if the writer must look
+	drained chan struct{} // has a token if the writer took out
+	closed  chan struct{} // is closed with closing
+	done    chan struct{} // is closed when the session is given back
 }
 
 var (
@@ -81,7 +82,8 @@ type held struct {
 func New(c net.Conn, engine *delivery.Engine, limits *Limits, log *slog.Logger) *Conn {
 	return &Conn{
 		Conn: c, engine: engine, limits: limits, log: log,
-		in: inbound{buf: make([]byte, 512)}, wake: make(chan struct{}, 1), done: make(chan struct{}),
+		in: inbound{buf: make([]byte, 512)}, wake: make(chan struct{}, 1), drained: make(chan struct{}, 1),
+		closed: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
@@ -177,7 +179,7 @@ func (c *Conn) Subscribe(subs []journal.Subscription) []error {
 		}
 		last = max(last, t)
 	}
-	_ = c.engine.Wait(context.Background(), last)
+	c.engine.Wait(c.closed, last)
 	return errs
 }
 
@@ -306,6 +308,7 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	c.closing = true
+	close(c.closed)
 	_ = c.SetReadDeadline(time.Unix(1, 0)) // The reader returns at once.
 	_ = c.SetWriteDeadline(time.Now().Add(closeTimeout))
 	c.Wake()

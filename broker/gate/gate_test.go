@@ -479,3 +479,34 @@ func TestVarint(t *testing.T) {
 		}
 	}
 }
+
+// TestClientThatDoesNotRead sends more and more that must be answered, and
+// reads nothing: at some point the gate reads no more, and memory stays small.
+func TestClientThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		c := New(pipe{server}, engine(journal.Memory{}), limits(), slog.New(slog.DiscardHandler))
+		go c.Serve(mochi(c))
+		say(t, client, connect4)
+		hear(t, client, connack4)
+		pubs := bytes.Repeat(unhex("32 06 0001 61 0007 78"), 1000)
+		n := 0
+		go func() {
+			for {
+				m, err := client.Write(pubs)
+				if n += m; err != nil {
+					return
+				}
+			}
+		}()
+		synctest.Wait()
+		c.mu.Lock()
+		waiting := len(c.out)
+		c.mu.Unlock()
+		if n > 10*maxPending || waiting > 2*maxPending {
+			t.Errorf("%d bytes were read, %d bytes of answers wait", n, waiting)
+		}
+		<-c.Done() // After a minute its patience is over.
+		client.Close()
+	})
+}

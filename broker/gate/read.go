@@ -3,6 +3,8 @@ package gate
 import (
 	"encoding/binary"
 	"io"
+	"net"
+	"os"
 	"time"
 
 	"edge/broker/delivery"
@@ -33,6 +35,9 @@ const (
 	minBuffer = 512
 	maxBuffer = 64 << 10
 )
+
+// maxBlock is the size of a block of payloads of a busy connection, in bytes.
+const maxBlock = 8 << 10
 
 // Read implements net.Conn for mochi. It returns the bytes of one packet after
 // another that is mochi's to handle; by the time it looks at the next packet,
@@ -226,8 +231,8 @@ func (in *inbound) fit() {
 func (c *Conn) beforeRead() error {
 	c.flush()
 	in := &c.in
-	if in.keepAlive == 0 {
-		return nil
+	if err := c.drain(); err != nil || in.keepAlive == 0 {
+		return err
 	}
 	now := time.Now()
 	if in.deadline.Sub(now) > in.keepAlive*7/8 {
@@ -235,6 +240,40 @@ func (c *Conn) beforeRead() error {
 	}
 	in.deadline = now.Add(in.keepAlive)
 	return c.setReadDeadline(in.deadline)
+}
+
+// maxPending is how many bytes of answers may wait for a client that does not
+// read them, before nothing more is read from it.
+const maxPending = 64 << 10
+
+// drain waits until the client has read what was answered, as long as it may
+// be silent.
+func (c *Conn) drain() error {
+	if !c.full() {
+		return nil
+	}
+	patience := c.in.keepAlive
+	if patience == 0 {
+		patience = time.Minute
+	}
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for c.full() {
+		select {
+		case <-c.drained:
+		case <-limit.C:
+			return os.ErrDeadlineExceeded
+		case <-c.closed:
+			return net.ErrClosed
+		}
+	}
+	return nil
+}
+
+func (c *Conn) full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.out) > maxPending
 }
 
 // disconnect handles DISCONNECT (section 3.14). Mochi gets a plain one.
@@ -340,16 +379,16 @@ func (c *Conn) route(name []byte, p *properties) (*delivery.Route, error) {
 func (c *Conn) message(r *delivery.Route, payload []byte) *delivery.Message {
 	in := &c.in
 	if len(in.messages) == 0 {
-		in.messages = make([]delivery.Message, 1+min(63, len(in.payloads)/256))
+		in.messages = make([]delivery.Message, 1+cap(in.payloads)/(maxBlock/63))
 	}
 	m := &in.messages[0]
 	in.messages = in.messages[1:]
 	m.Topic, m.Origin = r.Topic, c.connect.ClientID
-	if n := len(payload); n > maxBuffer/4 {
+	if n := len(payload); n > maxBlock/4 {
 		m.Payload = append([]byte{}, payload...)
 	} else {
 		if cap(in.payloads)-len(in.payloads) < n {
-			in.payloads = make([]byte, 0, max(n, min(32<<10, max(256, 2*cap(in.payloads)))))
+			in.payloads = make([]byte, 0, max(n, min(maxBlock, max(256, 2*cap(in.payloads)))))
 		}
 		k := len(in.payloads)
 		in.payloads = append(in.payloads, payload...)
@@ -480,15 +519,20 @@ func (c *Conn) hold(h held) error {
 	c.mu.Lock()
 	c.held = append(c.held, h)
 	c.in.holding = true
-	n := len(c.held)
+	n, oldest := len(c.held), c.held[0].ticket
 	c.mu.Unlock()
 	c.engine.Await(c)
 	if h.ticket <= c.engine.Journal().Committed() {
 		c.Wake()
 	}
-	if n > 2*c.limits.ReceiveMaximum { // PUBCOMP does not count for the receive maximum.
+	switch {
+	case n <= c.limits.ReceiveMaximum:
+		return nil
+	case c.connect.Version == 5 && n > 2*c.limits.ReceiveMaximum: // PUBCOMP does not count.
 		return ReceiveMaximum
 	}
+	// Older versions know no receive maximum; their clients are read more slowly.
+	c.engine.Wait(c.closed, oldest)
 	return nil
 }
 

@@ -62,6 +62,12 @@ func (c *Conn) collect(s *scratch) (closing bool) {
 	c.mu.Lock()
 	c.unhold()
 	s.buf = append(s.buf, c.out...)
+	if len(c.out) > maxPending {
+		select {
+		case c.drained <- struct{}{}:
+		default:
+		}
+	}
 	if c.out = c.out[:0]; cap(c.out) > 4096 {
 		c.out = nil
 	}
