@@ -27,29 +27,23 @@ const (
 	moment = time.Second
 )
 
-// program returns the path of a program that is edge as built from this tree: the
-// test itself, which TestMain runs as edge when it is called so.
+// program builds the program and returns its path.
 func program(t *testing.T) string {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	link := filepath.Join(t.TempDir(), "edge")
-	if err := os.Symlink(self, link); err != nil {
-		t.Fatal(err)
-	}
-	return link
+	file := filepath.Join(t.TempDir(), "edge")
+	command(t, ".", "go", "build", "-o", file, ".")
+	return file
 }
 
 func TestDocsShell(t *testing.T) {
+	edge := sync.OnceValue(func() string { return program(t) })
 	for _, blocks := range pages(t) {
 		for i, b := range blocks {
 			if b.lang != "sh" || !b.has("run") && !b.has("demo") {
 				continue
 			}
 			t.Run(b.String(), func(t *testing.T) {
-				out := runBlock(t, b)
+				out := runBlock(t, b, edge())
 				if i+1 < len(blocks) && blocks[i+1].has("output") {
 					expectOutput(t, blocks[i+1], out)
 				}
@@ -60,12 +54,12 @@ func TestDocsShell(t *testing.T) {
 
 // runBlock runs b as a reader would, line after line, with the demo beside it if
 // b asks for it, and returns what was written to standard output.
-func runBlock(t *testing.T, b block) *output {
+func runBlock(t *testing.T, b block, edge string) *output {
 	lines := shellLines(b.text)
 	for _, line := range lines {
 		requirePrograms(t, line)
 	}
-	env := shellEnv(t)
+	env := shellEnv(t, edge)
 	var out output
 	if b.has("demo") {
 		lines = append([]string{"edge demo"}, lines...)
@@ -107,7 +101,7 @@ func requirePrograms(t *testing.T, line string) {
 
 // shellEnv is an environment in which edge is the program of this tree and in
 // which everybody means a port of our own when they mean 1883.
-func shellEnv(t *testing.T) []string {
+func shellEnv(t *testing.T, edge string) []string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -117,7 +111,7 @@ func shellEnv(t *testing.T) []string {
 	l.Close()
 	listen := "--listen tcp://127.0.0.1:" + port
 
-	bin, edge := t.TempDir(), program(t)
+	bin := t.TempDir()
 	shim(t, bin, "edge", `case $1 in
 pub | sub) c=$1; shift; exec `+edge+` $c -p `+port+` "$@" ;;
 demo) shift; exec `+edge+` demo `+listen+` "$@" ;;
@@ -156,8 +150,9 @@ func start(t *testing.T, env []string, line string, out *output) error {
 	var complaints output
 	said := make(chan struct{})
 	once := sync.OnceFunc(func() { close(said) })
-	cmd.Stdout = io.MultiWriter(out, notify{func(string) bool { return !hub }, once})
-	cmd.Stderr = io.MultiWriter(&complaints, notify{func(s string) bool { return hub && strings.Contains(s, "ready") }, once})
+	ready := func(s string) bool { return hub && strings.Contains(s, "ready") }
+	cmd.Stdout = io.MultiWriter(out, notify{func(s string) bool { return !hub || ready(s) }, once})
+	cmd.Stderr = io.MultiWriter(&complaints, notify{ready, once})
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%s: %w", line, err)
 	}

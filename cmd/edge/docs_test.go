@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -291,11 +292,12 @@ func TestDocsJSONParses(t *testing.T) {
 }
 
 func TestDocsYAMLPassesCheck(t *testing.T) {
+	edge := sync.OnceValue(func() string { return program(t) })
 	each(t, "yaml", func(b block) bool { return !b.has("fragment") }, func(t *testing.T, b block) {
 		file := filepath.Join(t.TempDir(), "edge.yaml")
 		if err := os.WriteFile(file, []byte(b.text), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		command(t, root, program(t), "check", "-c", file)
+		command(t, root, edge(), "check", "-c", file)
 	})
 }
