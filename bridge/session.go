@@ -15,7 +15,8 @@ var errOver = errors.New("this run of the bridge is over")
 // any more, so that nothing is said after `offline`.
 type session struct {
 	Client
-	ctx  context.Context // of the run
+	ctx  context.Context // of the run: subscriptions end with it
+	last context.Context // ends when Run has returned: until then a bridge may say what became of its outputs
 	seen func(Message)   // told what was published
 
 	mu    sync.Mutex
@@ -23,8 +24,8 @@ type session struct {
 	ended chan struct{} // not nil: the run is over; closed when busy is 0
 }
 
-func newSession(ctx context.Context, c Client, seen func(Message)) *session {
-	return &session{Client: c, ctx: ctx, seen: seen}
+func newSession(ctx, last context.Context, c Client, seen func(Message)) *session {
+	return &session{Client: c, ctx: ctx, last: last, seen: seen}
 }
 
 // Publish implements Client.
@@ -33,7 +34,7 @@ func (s *session) Publish(ctx context.Context, m Message) error {
 		return errOver
 	}
 	defer s.end()
-	ctx, stop := s.join(ctx)
+	ctx, stop := join(ctx, s.last)
 	defer stop()
 	if err := s.Client.Publish(ctx, m); err != nil {
 		return err
@@ -50,7 +51,7 @@ func (s *session) Subscribe(ctx context.Context, filter string, handle func(Mess
 		return errOver
 	}
 	defer s.end()
-	ctx, stop := s.join(ctx)
+	ctx, stop := join(ctx, s.ctx)
 	context.AfterFunc(ctx, stop)
 	err := s.Client.Subscribe(ctx, filter, func(m Message) {
 		if s.begin() {
@@ -64,11 +65,11 @@ func (s *session) Subscribe(ctx context.Context, filter string, handle func(Mess
 	return err
 }
 
-// join returns a context that ends with ctx and with the run, and how to let go
+// join returns a context that ends with ctx and with other, and how to let go
 // of it.
-func (s *session) join(ctx context.Context) (context.Context, func()) {
+func join(ctx, other context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	forget := context.AfterFunc(s.ctx, cancel)
+	forget := context.AfterFunc(other, cancel)
 	return ctx, func() {
 		forget()
 		cancel()

@@ -68,9 +68,11 @@ type supervisor struct {
 // run calls Run once, and says how it went and whether it announced the bridge.
 func (s *supervisor) run(ctx context.Context) (announced bool, err error) {
 	runCtx, cancel := context.WithCancel(ctx)
-	ses := newSession(runCtx, s.client, s.note)
+	last, over := context.WithCancel(context.WithoutCancel(ctx))
+	ses := newSession(runCtx, last, s.client, s.note)
 	err = s.bridge.Run(runCtx, ses)
 	cancel()
+	over()
 	if !ses.close(grace) {
 		s.log.Warn("a handler or a publish of the bridge outlives its run", "waited", grace)
 	}

@@ -285,3 +285,19 @@ func TestSupervisePanics(t *testing.T) {
 	run := func(context.Context, bridge.Client) error { panic("a bug") }
 	bridge.Supervise(t.Context(), base, bridgeFunc(run), new(bridgetest.Client), slog.New(slog.DiscardHandler))
 }
+
+// A relay that is driven off at the end must not stay ON in its topic.
+func TestSuperviseLetsTheLastStateThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := supervise(t, nil, func(ctx context.Context, c bridge.Client) error {
+			if err := lamp(ctx, c); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return bridge.PublishState(context.WithoutCancel(ctx), c, base, "lamp", "OFF")
+		})
+		synctest.Wait()
+		s.stop()
+		wantRetained(t, s.memory, map[string]string{base.State("lamp"): "OFF", base.Status(): "offline"})
+	})
+}
