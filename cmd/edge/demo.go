@@ -62,7 +62,7 @@ func (a *app) runDemo(ctx context.Context, listen []string, data, level string) 
 	if err != nil {
 		return fmt.Errorf("make a place for the demo: %w", err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // the system cleans /tmp, too
+	defer os.RemoveAll(dir)
 	if data == "" {
 		data = filepath.Join(dir, "data")
 	}
@@ -198,7 +198,9 @@ func hostFlags(address string) string {
 		return ""
 	}
 	flags := ""
-	if ip := net.ParseIP(host); host != "localhost" && !(ip != nil && (ip.Equal(net.IPv4(127, 0, 0, 1)) || ip.IsUnspecified())) {
+	ip := net.ParseIP(host)
+	local := host == "localhost" || ip != nil && (ip.Equal(net.IPv4(127, 0, 0, 1)) || ip.IsUnspecified())
+	if !local {
 		flags = "-h " + host + " "
 	}
 	if port != "1883" {

@@ -84,7 +84,7 @@ func exitCode(ctx context.Context, err error) int {
 // A signalError is why a context ended.
 type signalError struct{ os.Signal }
 
-func (e signalError) Error() string { return "stopped by " + e.Signal.String() }
+func (e signalError) Error() string { return "stopped by " + e.String() }
 
 func interrupted(ctx context.Context) bool {
 	e, ok := errors.AsType[signalError](context.Cause(ctx))

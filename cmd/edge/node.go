@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"syscall"
@@ -66,6 +67,9 @@ const (
 	stopTime  = 1200 * time.Millisecond
 	closeTime = 500 * time.Millisecond
 
+	// tidyTime is when all bridges that are there have announced themselves.
+	tidyTime = 2 * time.Second
+
 	// publishTime bounds a publication of the node itself.
 	publishTime = 5 * time.Second
 )
@@ -117,6 +121,10 @@ func (n *node) serve(ctx context.Context) error {
 	if n.ready != nil {
 		n.ready(n.server.URLs())
 	}
+	// What was needed to start is not needed to run; on a small board a megabyte
+	// matters, and without traffic the collector would not come for minutes.
+	tidy := time.AfterFunc(tidyTime, debug.FreeOSMemory)
+	defer tidy.Stop()
 	for {
 		select {
 		case <-ctx.Done():

@@ -71,12 +71,12 @@ func (n *testNode) reload(t *testing.T) reply {
 	return r
 }
 
-// startNode runs a node with a configuration and returns when it is ready.
-func startNode(t *testing.T, text string) *testNode {
+// startNode runs a node with twoTicks and returns when it is ready.
+func startNode(t *testing.T) *testNode {
 	t.Helper()
 	dir := t.TempDir()
 	n := &testNode{fakeServer: new(fakeServer), dir: dir, file: filepath.Join(dir, "edge.yaml"), log: new(syncBuffer)}
-	n.write(t, text)
+	n.write(t, twoTicks)
 	override := func(s *settings) { s.Data, s.Node = filepath.Join(dir, "data"), "n" }
 	p, err := readPlan(n.file, override)
 	if err != nil {
@@ -117,7 +117,7 @@ bridges:
 `
 
 func TestNodeSaysWhatItIs(t *testing.T) {
-	n := startNode(t, twoTicks)
+	n := startNode(t)
 	bridgetest.Expect(t, &n.memory, "edge/n/status", "online")
 	bridgetest.Expect(t, &n.memory, "edge/n/a/status", "online")
 	bridgetest.Expect(t, &n.memory, "edge/n/b/status", "online")
@@ -150,7 +150,7 @@ func TestReload(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			n := startNode(t, twoTicks)
+			n := startNode(t)
 			n.write(t, tt.text)
 			r := n.reload(t)
 			if !r.OK || !slices.Equal(r.Changed, tt.want) {
@@ -161,7 +161,7 @@ func TestReload(t *testing.T) {
 }
 
 func TestReloadKeepsWhatDidNotChange(t *testing.T) {
-	n := startNode(t, twoTicks)
+	n := startNode(t)
 	bridgetest.Expect(t, &n.memory, "edge/n/a/counter", "0")
 	set := bridge.Message{Topic: "edge/n/a/counter/set", Payload: []byte("7")}
 	bridgetest.Expect(t, &n.memory, "edge/n/a/status", "online")
@@ -198,7 +198,7 @@ func TestReloadWithErrorsChangesNothing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			n := startNode(t, twoTicks)
+			n := startNode(t)
 			n.write(t, tt.text)
 			r := n.reload(t)
 			if r.OK || r.Config != tt.config || !strings.Contains(r.Error, tt.want) {
@@ -213,7 +213,7 @@ func TestReloadWithErrorsChangesNothing(t *testing.T) {
 }
 
 func TestReloadThatTheBrokerRefuses(t *testing.T) {
-	n := startNode(t, twoTicks)
+	n := startNode(t)
 	n.mu.Lock()
 	n.refuse = errors.New("address already in use")
 	n.mu.Unlock()

@@ -18,9 +18,8 @@ func (n notifier) send(state string) {
 	}
 }
 
-func (n notifier) ready(status string)  { n.send(daemon.SdNotifyReady + "\nSTATUS=" + status) }
-func (n notifier) status(status string) { n.send("STATUS=" + status) }
-func (n notifier) stopping()            { n.send(daemon.SdNotifyStopping + "\nSTATUS=stopping") }
+func (n notifier) ready(status string) { n.send(daemon.SdNotifyReady + "\nSTATUS=" + status) }
+func (n notifier) stopping()           { n.send(daemon.SdNotifyStopping + "\nSTATUS=stopping") }
 
 // reloading must carry the time, or systemd takes an earlier READY for the end
 // of this reload (Type=notify-reload in systemd.service(5)).

@@ -39,9 +39,6 @@ type remote struct {
 	topicInURL, address, scheme string        // made of url by resolve
 }
 
-// defaultURL is where the broker is if nobody says otherwise.
-const defaultURL = "tcp://localhost:1883"
-
 func (r *remote) flags(fs *pflag.FlagSet) {
 	fs.Bool("help", false, "help for this command") // -h is the host, as in mosquitto's tools.
 	fs.StringVarP(&r.url, "url", "L", "", "broker as tcp://, tls://, mqtt://, mqtts://USER:PASSWORD@HOST:PORT[/TOPIC] or unix:///PATH (env EDGE_URL)")

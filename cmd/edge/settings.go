@@ -137,7 +137,7 @@ func newPlan(file string, tree *config.Tree, err error, override func(*settings)
 	if p.Data == "" {
 		p.Data = defaultDataDir()
 	}
-	errs = append(errs, p.settings.Validate(), p.planBridges(), p.conflicts())
+	errs = append(errs, p.Validate(), p.planBridges(), p.conflicts())
 	err = p.tree.Locate(errors.Join(errs...))
 	if err == nil {
 		return p, nil

@@ -128,11 +128,14 @@ func TestReadPlanFindsEveryMistake(t *testing.T) {
 		{"bad name", "bridges:\n  A b: {tick: {}}\n", []string{"may have a-z, 0-9, _ and - only"}},
 		{"taken name", "bridges:\n  status: {tick: {}}\n", []string{"topic of the hub itself"}},
 		{"in a bridge", "bridges:\n  a: {tick: {interval: 1ms}}\n  b: {tick: {intervall: 1s}}\n", []string{
-			":2:24: bridges.a.tick.interval: is 1ms", "did you mean `interval`"}},
+			":2:24: bridges.a.tick.interval: is 1ms", "did you mean `interval`",
+		}},
 		{"one line twice", gpios + "  b: {gpio: {pins: [{id: y, pin: '7', direction: input}, {id: z, pin: '11', direction: output}]}}\n", []string{
-			":3:71: bridges.b.gpio.pins[1].pin: bridge a has it already"}},
+			":3:71: bridges.b.gpio.pins[1].pin: bridge a has it already",
+		}},
 		{"one line by offset", gpios + "  b: {gpio: {pins: [{id: y, offset: 17, direction: input}]}}\n", []string{
-			"bridges.b.gpio.pins[0].offset: bridge a has it already"}},
+			"bridges.b.gpio.pins[0].offset: bridge a has it already",
+		}},
 		{"lines of two chips", gpios + "  b: {gpio: {pins: [{id: y, offset: 17, chip: other, direction: input}]}}\n", nil},
 		{"one port twice", `
 bridges:

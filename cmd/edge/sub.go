@@ -122,8 +122,8 @@ func (s *subscriber) arguments(args []string) error {
 	if s.noRetained && s.onlyRetained {
 		errs = append(errs, errors.New("-R and --retained-only leave nothing"))
 	}
-	print, err := s.printer()
-	s.print = print
+	var err error
+	s.print, err = s.printer()
 	return errors.Join(append(errs, err)...)
 }
 

@@ -111,8 +111,13 @@ func TestRefusedHasItsExitCode(t *testing.T) {
 		code byte
 		want int
 	}{
-		{0x80, exitFailed}, {0x86, exitRefused}, {0x87, exitRefused}, {0x88, exitUnreachable},
-		{0x8A, exitRefused}, {0x97, exitFailed}, {0xFF, exitFailed},
+		{0x80, exitFailed},
+		{0x86, exitRefused},
+		{0x87, exitRefused},
+		{0x88, exitUnreachable},
+		{0x8A, exitRefused},
+		{0x97, exitFailed},
+		{0xFF, exitFailed},
 	}
 	for _, tt := range tests {
 		err := fmt.Errorf("around: %w", refused("x", tt.code, "because"))
@@ -149,7 +154,7 @@ func FuzzParseFormat(f *testing.F) {
 		f.Add(s)
 	}
 	m := &paho.Publish{Properties: &paho.PublishProperties{}}
-	f.Fuzz(func(t *testing.T, s string) {
+	f.Fuzz(func(_ *testing.T, s string) {
 		if parts, err := parseFormat(s, false); err == nil {
 			render(parts, m, time.Time{})
 		}
@@ -168,10 +173,12 @@ func TestLineHandler(t *testing.T) {
 		{"journal error", true, func(l *slog.Logger) { l.Error("act", "err", errors.New("two\nlines")) }, "<3>act err=\"two\\nlines\"\n"},
 		{"journal info", true, func(l *slog.Logger) { l.Info("x") }, "<6>x\n"},
 		{"journal debug", true, func(l *slog.Logger) { l.Debug("x") }, "<7>x\n"},
-		{"attributes", true, func(l *slog.Logger) {
-			l.With("a", 1).WithGroup("g").With("b", "").Info("x", "c", slog.GroupValue(slog.Int("d", 2)))
+		{
+			"attributes", true, func(l *slog.Logger) {
+				l.With("a", 1).WithGroup("g").With("b", "").Info("x", "c", slog.GroupValue(slog.Int("d", 2)))
+			},
+			"<6>x a=1 g.b=\"\" g.c.d=2\n",
 		},
-			"<6>x a=1 g.b=\"\" g.c.d=2\n"},
 		{"terminal", false, func(l *slog.Logger) { l.Info("x", "k", "v w") }, " info  x k=\"v w\"\n"},
 	}
 	for _, tt := range tests {
@@ -248,8 +255,10 @@ func TestPortsTable(t *testing.T) {
 	a := &app{out: &out, color: "never"}
 	err := a.printPorts([]uart.Info{
 		{Path: "/dev/ttyS0", Driver: "serial"},
-		{Path: "/dev/ttyUSB0", ByID: "/dev/serial/by-id/usb-FTDI_X-if00", Driver: "ftdi_sio", VID: "0403", PID: "6001",
-			Manufacturer: "FTDI", Product: "X\x1b", Holders: []uart.Holder{{PID: 7, Command: "cat"}}},
+		{
+			Path: "/dev/ttyUSB0", ByID: "/dev/serial/by-id/usb-FTDI_X-if00", Driver: "ftdi_sio", VID: "0403", PID: "6001",
+			Manufacturer: "FTDI", Product: "X\x1b", Holders: []uart.Holder{{PID: 7, Command: "cat"}},
+		},
 	})
 	const want = `PORT          NAME TO CONFIGURE  DRIVER    DEVICE             HELD BY
 /dev/ttyS0    /dev/ttyS0         serial    -                  -

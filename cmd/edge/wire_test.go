@@ -45,11 +45,11 @@ func stopBroker(t *testing.T, b *broker.Broker) {
 }
 
 // edge runs a command line to its end.
-func edge(t *testing.T, args ...string) (code int, stdout, stderr string) {
+func edge(t *testing.T, args ...string) (code int, stderr string) {
 	t.Helper()
-	var out, err bytes.Buffer
-	code = run(t.Context(), args, strings.NewReader(""), &out, &err)
-	return code, out.String(), err.String()
+	var err bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(""), io.Discard, &err)
+	return code, err.String()
 }
 
 func TestSubComesBackAfterTheBroker(t *testing.T) {
@@ -72,7 +72,7 @@ func TestSubComesBackAfterTheBroker(t *testing.T) {
 	stopBroker(t, first)
 	wait(log, "trying again in")
 	startBroker(t, listener)
-	if code, _, msg := edge(t, "pub", "--unix", sock, "-r", "a", "again"); code != exitDone {
+	if code, msg := edge(t, "pub", "--unix", sock, "-r", "a", "again"); code != exitDone {
 		t.Fatalf("pub exits with %d: %s", code, msg)
 	}
 	wait(out, "again\n")
@@ -102,7 +102,7 @@ func TestTLS(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			code, _, stderr := edge(t, append([]string{"pub", "-L", url, "-q", "1", "a", "x"}, tt.args...)...)
+			code, stderr := edge(t, append([]string{"pub", "-L", url, "-q", "1", "a", "x"}, tt.args...)...)
 			if code != tt.code || !strings.Contains(stderr, tt.want) {
 				t.Errorf("exit code %d: %s\nwant %d and %q", code, stderr, tt.code, tt.want)
 			}
@@ -110,7 +110,7 @@ func TestTLS(t *testing.T) {
 	}
 	// One side only speaks TLS.
 	plain := strings.Replace(url, "tls:", "tcp:", 1)
-	if code, _, stderr := edge(t, "pub", "--timeout", "5s", "-L", plain, "a", "x"); code != exitUnreachable {
+	if code, stderr := edge(t, "pub", "--timeout", "5s", "-L", plain, "a", "x"); code != exitUnreachable {
 		t.Errorf("without TLS: exit code %d: %s", code, stderr)
 	}
 }
@@ -159,7 +159,7 @@ func TestSilentPeerIsUnreachable(t *testing.T) {
 			}
 		}
 	}()
-	code, _, stderr := edge(t, "sub", "--timeout", "100ms", "-L", "tcp://"+l.Addr().String(), "a")
+	code, stderr := edge(t, "sub", "--timeout", "100ms", "-L", "tcp://"+l.Addr().String(), "a")
 	if code != exitUnreachable || !strings.Contains(stderr, "no answer within 100ms") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
