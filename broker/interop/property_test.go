@@ -40,6 +40,8 @@ type property struct {
 	value string
 }
 
+func (p property) String() string { return fmt.Sprintf("%#x=%q", p.id, p.value) }
+
 type properties []property
 
 func number[N uint8 | uint16 | uint32](id byte, n N) property {

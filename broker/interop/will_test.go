@@ -167,7 +167,7 @@ func TestMessageExpiry(t *testing.T) {
 	if m := c.receive(); !m.expiresIn(90, 100) {
 		t.Errorf("received %+v, want an expiry of 100 s", m)
 	}
-	c.drop()
+	c.disconnect() // not drop: what had been sent by then might be sent again (section 4.4)
 	publish("short", 1)
 	publish("long", 60)
 	publish("ever", 0)
