@@ -21,7 +21,10 @@ func (h Host) open(dev string, cfg Config) (*os.File, error) {
 	}
 	fd, err := setUp(dev, cfg)
 	// A lock belongs to an open file description (flock(2)), and tarm made one
-	// of its own: hand it over. Whoever comes between sets the line anew.
+	// of its own: hand it over. Whoever comes between sets the line anew. Closing
+	// is not enough to unlock: a process forked at this moment has the
+	// descriptor, too, until it executes its program.
+	_ = unix.Flock(int(first.Fd()), unix.LOCK_UN)
 	first.Close()
 	if err != nil {
 		return nil, err
