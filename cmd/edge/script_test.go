@@ -1,7 +1,3 @@
-//go:build script
-
-// The tag is there until go.sum has golang.org/x/tools, which testscript needs.
-
 package main
 
 import (
