@@ -28,8 +28,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const base = bridge.Base("edge/host/porch")
 
-func ptr(f float64) *float64 { return &f }
-
 func announce(t *testing.T, c bridge.Client, entities ...bridge.Entity) {
 	t.Helper()
 	if err := bridge.Announce(t.Context(), c, bridge.Device{Base: base, Entities: entities}); err != nil {
@@ -44,7 +42,7 @@ func TestAnnounceMeta(t *testing.T) {
 		Entities: []bridge.Entity{
 			{ID: "lamp", Name: "Lamp", Kind: bridge.Switch, Command: true},
 			{ID: "door", Kind: bridge.BinarySensor, Class: "door", Events: []string{"press"}},
-			{ID: "temperature", Kind: bridge.Sensor, Class: "temperature", Unit: "°C", Min: ptr(-40), Max: ptr(0)},
+			{ID: "temperature", Kind: bridge.Sensor, Class: "temperature", Unit: "°C", Min: new(-40.0), Max: new(0.0)},
 			{ID: "mode", Kind: bridge.Text, Options: []string{"day", "night"}, Command: true},
 			{ID: "restart", Kind: bridge.Button, Command: true},
 			{ID: "bell", Kind: bridge.Event, Events: []string{"press", "hold"}},
@@ -113,8 +111,10 @@ func TestAnnounceEmptiesLeftovers(t *testing.T) {
 		bridge.Entity{ID: "stays", Kind: bridge.Sensor},
 		bridge.Entity{ID: "moment", Kind: bridge.Event, Events: []string{"press"}})
 
-	want := []string{"edge/host/other/gone", b, b + "/foreign", b + "/gone3", b + "/meta", b + "/moment/attr",
-		b + "/status", b + "/stays", b + "/stays/attr", b + "/stays/old"}
+	want := []string{
+		"edge/host/other/gone", b, b + "/foreign", b + "/gone3", b + "/meta", b + "/moment/attr",
+		b + "/status", b + "/stays", b + "/stays/attr", b + "/stays/old",
+	}
 	if diff := cmp.Diff(want, retained(t, c)); diff != "" {
 		t.Errorf("retained after the second announcement (-want +got):\n%s", diff)
 	}

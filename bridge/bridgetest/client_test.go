@@ -185,10 +185,14 @@ func TestRunFails(t *testing.T) {
 		want []string
 	}{
 		{"good", wait, nil},
-		{"ends early", func(context.Context, bridge.Client) error { return nil },
-			[]string{"Run returned <nil> before its context ended"}},
-		{"fails early", func(context.Context, bridge.Client) error { return errors.New("unplugged") },
-			[]string{"Run returned unplugged before its context ended"}},
+		{
+			"ends early", func(context.Context, bridge.Client) error { return nil },
+			[]string{"Run returned <nil> before its context ended"},
+		},
+		{
+			"fails early", func(context.Context, bridge.Client) error { return errors.New("unplugged") },
+			[]string{"Run returned unplugged before its context ended"},
+		},
 		{"fails late", func(ctx context.Context, c bridge.Client) error {
 			_ = wait(ctx, c)
 			return errors.New("stuck")
@@ -202,7 +206,7 @@ func TestRunFails(t *testing.T) {
 			}
 			return wait(ctx, c)
 		}, []string{"the subscription to a/# outlives Run; subscribe with its context"}},
-		{"does not end", func(ctx context.Context, _ bridge.Client) error {
+		{"does not end", func(context.Context, bridge.Client) error {
 			time.Sleep(time.Minute)
 			return nil
 		}, []string{"Run did not return within 10s of the end of its context"}},

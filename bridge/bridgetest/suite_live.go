@@ -2,6 +2,7 @@ package bridgetest
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -32,15 +33,15 @@ func testMatch(t *testing.T, c bridge.Client) {
 				Send(t, c, name, "")
 			}
 			Send(t, c, tt.end, "end")
-			var got string
+			var got strings.Builder
 			for i, m := range in.until("end") {
 				if i > 0 {
-					got += " "
+					got.WriteString(" ")
 				}
-				got += m.Topic
+				got.WriteString(m.Topic)
 			}
-			if got != tt.want {
-				t.Errorf("subscribed to %q: got %q, want %q", tt.filter, got, tt.want)
+			if got.String() != tt.want {
+				t.Errorf("subscribed to %q: got %q, want %q", tt.filter, got.String(), tt.want)
 			}
 		})
 	}

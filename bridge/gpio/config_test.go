@@ -18,8 +18,6 @@ func TestDefaultConfig(t *testing.T) {
 	}
 }
 
-func number[T any](v T) *T { return &v }
-
 func TestValidate(t *testing.T) {
 	in := func(change func(*gpio.Pin)) []gpio.Pin {
 		p := gpio.Pin{ID: "x", Pin: "GPIO17", Direction: gpio.Input}
@@ -38,38 +36,60 @@ func TestValidate(t *testing.T) {
 		want string // one line for each error
 	}{
 		{"no pins", nil, `pins: there are none; name at least one`},
-		{"good", in(func(p *gpio.Pin) { p.Debounce = number(time.Duration(0)) }), ""},
+		{"good", in(func(p *gpio.Pin) { p.Debounce = new(time.Duration(0)) }), ""},
 		{"header pin", in(func(p *gpio.Pin) { p.Pin = "11" }), ""},
 		{"no id", in(func(p *gpio.Pin) { p.ID = "" }), `pins[0].id: must be set`},
 		{"bad id", in(func(p *gpio.Pin) { p.ID = "Relay 1" }), `pins[0].id: "Relay 1" may have a-z, 0-9, _ and - only`},
 		{"reserved id", in(func(p *gpio.Pin) { p.ID = "meta" }), `pins[0].id: "meta" is the name of a topic of the bridge itself`},
 		{"no line", in(func(p *gpio.Pin) { p.Pin = "" }), `pins[0].pin: which line is it? Set pin, line or offset`},
-		{"name and offset", in(func(p *gpio.Pin) { p.Pin, p.Line, p.Offset = "", "SDA1", number(2) }),
-			`pins[0].offset: the line is named by line already; keep one of line, offset`},
-		{"a supply", in(func(p *gpio.Pin) { p.Pin = "6" }),
-			`pins[0].pin: "6" is no line of the header: GPIO0 to GPIO27, or a pin from 1 to 40 that is no supply`},
-		{"no such pin", in(func(p *gpio.Pin) { p.Pin = "GPIO28" }),
-			`pins[0].pin: "GPIO28" is no line of the header: GPIO0 to GPIO27, or a pin from 1 to 40 that is no supply`},
-		{"pin of another chip", in(func(p *gpio.Pin) { p.Chip = "pcf8574" }),
-			`pins[0].chip: pin is always on the chip of the header; leave chip out, or use offset`},
-		{"negative offset", in(func(p *gpio.Pin) { p.Pin, p.Offset = "", number(-1) }),
-			`pins[0].offset: -1 is no line of a chip; lines count from 0`},
+		{
+			"name and offset", in(func(p *gpio.Pin) { p.Pin, p.Line, p.Offset = "", "SDA1", new(2) }),
+			`pins[0].offset: the line is named by line already; keep one of line, offset`,
+		},
+		{
+			"a supply", in(func(p *gpio.Pin) { p.Pin = "6" }),
+			`pins[0].pin: "6" is no line of the header: GPIO0 to GPIO27, or a pin from 1 to 40 that is no supply`,
+		},
+		{
+			"no such pin", in(func(p *gpio.Pin) { p.Pin = "GPIO28" }),
+			`pins[0].pin: "GPIO28" is no line of the header: GPIO0 to GPIO27, or a pin from 1 to 40 that is no supply`,
+		},
+		{
+			"pin of another chip", in(func(p *gpio.Pin) { p.Chip = "pcf8574" }),
+			`pins[0].chip: pin is always on the chip of the header; leave chip out, or use offset`,
+		},
+		{
+			"negative offset", in(func(p *gpio.Pin) { p.Pin, p.Offset = "", new(-1) }),
+			`pins[0].offset: -1 is no line of a chip; lines count from 0`,
+		},
 		{"no direction", in(func(p *gpio.Pin) { p.Direction = "" }), `pins[0].direction: must be set: input or output`},
-		{"unknown values", in(func(p *gpio.Pin) { p.Direction, p.Bias = "out", "pullup" }),
+		{
+			"unknown values", in(func(p *gpio.Pin) { p.Direction, p.Bias = "out", "pullup" }),
 			"pins[0].bias: \"pullup\" is not one of as-is, pull-up, pull-down, disabled\n" +
-				`pins[0].direction: "out" is not one of input, output`},
-		{"output's settings of an input", in(func(p *gpio.Pin) { p.Drive, p.Initial, p.OnExit = "open-drain", "on", "keep" }),
-			"pins[0].drive: only an output has it\npins[0].initial: only an output has it\npins[0].on_exit: only an output has it"},
-		{"debounce of an output", in(func(p *gpio.Pin) { p.Direction, p.Debounce = gpio.Output, number(time.Second) }),
-			`pins[0].debounce: only an input has it`},
-		{"endless debounce", in(func(p *gpio.Pin) { p.Debounce = number(time.Hour) }),
-			`pins[0].debounce: 1h0m0s is not between 0s and 1m0s`},
+				`pins[0].direction: "out" is not one of input, output`,
+		},
+		{
+			"output's settings of an input", in(func(p *gpio.Pin) { p.Drive, p.Initial, p.OnExit = "open-drain", "on", "keep" }),
+			"pins[0].drive: only an output has it\npins[0].initial: only an output has it\npins[0].on_exit: only an output has it",
+		},
+		{
+			"debounce of an output", in(func(p *gpio.Pin) { p.Direction, p.Debounce = gpio.Output, new(time.Second) }),
+			`pins[0].debounce: only an input has it`,
+		},
+		{
+			"endless debounce", in(func(p *gpio.Pin) { p.Debounce = new(time.Hour) }),
+			`pins[0].debounce: 1h0m0s is not between 0s and 1m0s`,
+		},
 		{"same id", pins(gpio.Pin{ID: "a", Pin: "11"}, gpio.Pin{ID: "a", Pin: "12"}), `pins[1].id: "a" is already pin 0`},
-		{"same line", pins(gpio.Pin{ID: "a", Pin: "11"}, gpio.Pin{ID: "b", Pin: "gpio17"}),
-			`pins[1].pin: line 17 is already pin 0, "a"`},
-		{"same line by offset", pins(gpio.Pin{ID: "a", Offset: number(17)}, gpio.Pin{ID: "b", Pin: "GPIO17"}),
-			`pins[1].pin: line 17 is already pin 0, "a"`},
-		{"same offset of two chips", pins(gpio.Pin{ID: "a", Offset: number(1)}, gpio.Pin{ID: "b", Chip: "x", Offset: number(1)}), ""},
+		{
+			"same line", pins(gpio.Pin{ID: "a", Pin: "11"}, gpio.Pin{ID: "b", Pin: "gpio17"}),
+			`pins[1].pin: line 17 is already pin 0, "a"`,
+		},
+		{
+			"same line by offset", pins(gpio.Pin{ID: "a", Offset: new(17)}, gpio.Pin{ID: "b", Pin: "GPIO17"}),
+			`pins[1].pin: line 17 is already pin 0, "a"`,
+		},
+		{"same offset of two chips", pins(gpio.Pin{ID: "a", Offset: new(1)}, gpio.Pin{ID: "b", Chip: "x", Offset: new(1)}), ""},
 	} {
 		err := gpio.Config{Pins: tt.pins}.Validate()
 		if got := text(err); got != tt.want {
@@ -119,13 +139,17 @@ func TestHeader(t *testing.T) {
 		if got, want := pins[0], (gpio.HeaderPin{Number: 1, Name: "3V3", Offset: -1}); got != want {
 			r.Errorf("pin 1 is %+v, want %+v", got, want)
 		}
-		want := gpio.HeaderPin{Number: 29, Name: "GPIO5", GPIO: true, Chip: "sim-header", Offset: 5, Line: "GPIO5",
-			Used: true, Consumer: "edge:relay1", Direction: "output", ActiveLow: true, Level: "low"}
+		want := gpio.HeaderPin{
+			Number: 29, Name: "GPIO5", GPIO: true, Chip: "sim-header", Offset: 5, Line: "GPIO5",
+			Used: true, Consumer: "edge:relay1", Direction: "output", ActiveLow: true, Level: "low",
+		}
 		if got := pins[28]; got != want {
 			r.Errorf("pin 29 is %+v, want %+v", got, want)
 		}
-		want = gpio.HeaderPin{Number: 16, Name: "GPIO23", GPIO: true, Chip: "sim-header", Offset: 23, Line: "GPIO23",
-			Used: true, Consumer: "edge:button1", Direction: "input", ActiveLow: true, Bias: "pull-up", Level: "high"}
+		want = gpio.HeaderPin{
+			Number: 16, Name: "GPIO23", GPIO: true, Chip: "sim-header", Offset: 23, Line: "GPIO23",
+			Used: true, Consumer: "edge:button1", Direction: "input", ActiveLow: true, Bias: "pull-up", Level: "high",
+		}
 		if got := pins[15]; got != want {
 			r.Errorf("pin 16 is %+v, want %+v", got, want)
 		}

@@ -91,8 +91,10 @@ func (b *Bridge) groups(post *post) []*group {
 	for _, p := range b.cfg.Pins {
 		g := byChip[p.Chip]
 		if g == nil {
-			g = &group{chip: p.Chip, debounce: b.cfg.Debounce, open: b.open, post: post,
-				log: b.log, commands: make(chan command)}
+			g = &group{
+				chip: p.Chip, debounce: b.cfg.Debounce, open: b.open, post: post,
+				log: b.log, commands: make(chan command),
+			}
 			byChip[p.Chip] = g
 			groups = append(groups, g)
 		}

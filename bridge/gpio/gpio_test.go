@@ -31,12 +31,16 @@ var log = slog.New(slog.DiscardHandler)
 func boardConfig() gpio.Config {
 	cfg := gpio.DefaultConfig()
 	for i := range 4 {
-		cfg.Pins = append(cfg.Pins, gpio.Pin{ID: fmt.Sprintf("relay%d", i+1),
-			Pin: fmt.Sprintf("GPIO%d", sim.RelayLine(i)), Direction: gpio.Output, ActiveLow: true})
+		cfg.Pins = append(cfg.Pins, gpio.Pin{
+			ID:  fmt.Sprintf("relay%d", i+1),
+			Pin: fmt.Sprintf("GPIO%d", sim.RelayLine(i)), Direction: gpio.Output, ActiveLow: true,
+		})
 	}
 	for i := range 2 {
-		cfg.Pins = append(cfg.Pins, gpio.Pin{ID: fmt.Sprintf("button%d", i+1),
-			Pin: fmt.Sprintf("GPIO%d", sim.ButtonLine(i)), Direction: gpio.Input, ActiveLow: true, Bias: "pull-up"})
+		cfg.Pins = append(cfg.Pins, gpio.Pin{
+			ID:  fmt.Sprintf("button%d", i+1),
+			Pin: fmt.Sprintf("GPIO%d", sim.ButtonLine(i)), Direction: gpio.Input, ActiveLow: true, Bias: "pull-up",
+		})
 	}
 	door, motion := int(sim.Door), "GPIO27"
 	cfg.Pins = append(cfg.Pins,

@@ -157,8 +157,10 @@ func TestLostEdges(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lines.Close()
-	in := &input{pin: pin{Pin: Pin{ID: "x"}, lines: lines, counters: map[string]uint64{},
-		post: &post{"edge/pi/x", nil, newOutbox()}}}
+	in := &input{pin: pin{
+		Pin: Pin{ID: "x"}, lines: lines, counters: map[string]uint64{},
+		post: &post{"edge/pi/x", nil, newOutbox()},
+	}}
 	now := time.Unix(1000, 0)
 	if err := in.start(now); err != nil {
 		t.Fatal(err)

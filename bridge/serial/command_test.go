@@ -11,7 +11,7 @@ import (
 func TestEncode(t *testing.T) {
 	led := Entity{ID: "led", Kind: bridge.Switch, Command: "led {{.Value | lower}}\n"}
 	relay := Entity{ID: "r1", Kind: bridge.Switch, OnValue: "1", OffValue: "0", Command: "{{.ID}}={{.Raw}}\r"}
-	level := Entity{ID: "level", Kind: bridge.Number, Scale: 0.1, Offset: -5, Min: ptr(0), Max: ptr(50), Command: "{{.Value}}/{{.Raw}}\n"}
+	level := Entity{ID: "level", Kind: bridge.Number, Scale: 0.1, Offset: -5, Min: new(0.0), Max: new(50.0), Command: "{{.Value}}/{{.Raw}}\n"}
 	mode := Entity{ID: "mode", Kind: bridge.Text, Options: []string{"eco", "boost"}, Command: "MODE {{.Value | upper}}\n"}
 	say := Entity{ID: "say", Kind: bridge.Text, Command: "say {{.Value | printf \"%q\"}}\n"}
 	beep := Entity{ID: "beep", Kind: bridge.Button, Command: "\a"}

@@ -125,8 +125,7 @@ func (c Config) checkLine() (errs []error) {
 		return nil
 	}
 	for _, err := range all.Unwrap() {
-		var field *uart.FieldError
-		if errors.As(err, &field) {
+		if field, ok := errors.AsType[*uart.FieldError](err); ok {
 			errs = append(errs, config.Errorf(field.Field, "%w", field.Err))
 		}
 	}

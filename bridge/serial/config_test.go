@@ -23,7 +23,7 @@ func valid() Config {
 // places returns the paths of all mistakes.
 func places(t *testing.T, err error) (paths []string) {
 	t.Helper()
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // The tree of joined errors is walked here.
 	case nil:
 		return nil
 	case *config.FieldError:
@@ -44,16 +44,22 @@ func TestValidateTellsAll(t *testing.T) {
 		change func(*Config)
 		want   []string
 	}{
-		{"good", func(c *Config) {}, nil},
-		{"empty", func(c *Config) { *c = Config{} },
-			[]string{"port", "max_line", "delimiter", "format", "write_timeout", "entities"}},
+		{"good", func(*Config) {}, nil},
+		{
+			"empty", func(c *Config) { *c = Config{} },
+			[]string{"port", "max_line", "delimiter", "format", "write_timeout", "entities"},
+		},
 		{"line", func(c *Config) {
 			c.Port, c.Baud, c.DataBits, c.Parity, c.StopBits, c.Flow = "usb-[", 1, 9, "mark", 3, "dtr"
 		}, []string{"port", "baud", "data_bits", "parity", "stop_bits", "flow"}},
-		{"times", func(c *Config) { c.Heartbeat, c.StaleAfter, c.WriteTimeout = -1, -1, time.Hour },
-			[]string{"heartbeat", "stale_after", "write_timeout"}},
-		{"delimiter", func(c *Config) { c.Delimiter, c.MaxLine = strings.Repeat("x", 9), 1<<16+1 },
-			[]string{"max_line", "delimiter"}},
+		{
+			"times", func(c *Config) { c.Heartbeat, c.StaleAfter, c.WriteTimeout = -1, -1, time.Hour },
+			[]string{"heartbeat", "stale_after", "write_timeout"},
+		},
+		{
+			"delimiter", func(c *Config) { c.Delimiter, c.MaxLine = strings.Repeat("x", 9), 1<<16+1 },
+			[]string{"max_line", "delimiter"},
+		},
 		{"pattern without regex", func(c *Config) { c.Pattern = "x" }, []string{"pattern"}},
 		{"regex without pattern", func(c *Config) { c.Format = Regex }, []string{"pattern"}},
 		{"bad pattern", func(c *Config) { c.Format, c.Pattern = Regex, "(" }, []string{"pattern"}},
@@ -63,8 +69,10 @@ func TestValidateTellsAll(t *testing.T) {
 		{"two values in one", func(c *Config) {
 			c.Format, c.Entities = Value, []Entity{{ID: "a"}, {ID: "b"}, {ID: "c", Kind: bridge.Button, Command: "x"}}
 		}, []string{"entities[1]"}},
-		{"ids", func(c *Config) { c.Entities = []Entity{{ID: "a"}, {ID: "a"}, {ID: "B"}, {}, {ID: "meta"}} },
-			[]string{"entities[1].id", "entities[2].id", "entities[3].id", "entities[4].id"}},
+		{
+			"ids", func(c *Config) { c.Entities = []Entity{{ID: "a"}, {ID: "a"}, {ID: "B"}, {}, {ID: "meta"}} },
+			[]string{"entities[1].id", "entities[2].id", "entities[3].id", "entities[4].id"},
+		},
 		{"entity", func(c *Config) {
 			c.Entities = []Entity{
 				{ID: "a", Kind: "lamp"},
@@ -73,7 +81,7 @@ func TestValidateTellsAll(t *testing.T) {
 				{ID: "d", Kind: bridge.Switch, Unit: "V", Command: "x"},
 				{ID: "e", Kind: bridge.BinarySensor, OnValue: "1"},
 				{ID: "f", OnValue: "1", OffValue: "0"},
-				{ID: "g", Min: ptr(2), Max: ptr(1)},
+				{ID: "g", Min: new(2.0), Max: new(1.0)},
 				{ID: "h", Scale: math.Inf(1)},
 				{ID: "i", Optimistic: true},
 				{ID: "j", Kind: bridge.Text, Options: []string{""}},

@@ -58,10 +58,8 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-func ptr(v float64) *float64 { return &v }
-
 func TestState(t *testing.T) {
-	room := Entity{Unit: "°C", Min: ptr(-40), Max: ptr(85)}
+	room := Entity{Unit: "°C", Min: new(-40.0), Max: new(85.0)}
 	tenth := Entity{Unit: "°C", Scale: 0.1, Offset: -40}
 	mode := Entity{Kind: bridge.Text, Options: []string{"eco", "boost"}}
 	sw := Entity{Kind: bridge.Switch, OnValue: "M", OffValue: "m"}

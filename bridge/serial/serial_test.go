@@ -274,10 +274,10 @@ func TestStickThatTakesNothing(t *testing.T) {
 	}
 	lines := bufio.NewScanner(far)
 	for lines.Scan() {
-		switch text := strings.TrimSpace(lines.Text()); {
-		case text == "last":
+		switch text := strings.TrimSpace(lines.Text()); text {
+		case "last":
 			return
-		case text == failed:
+		case failed:
 			t.Errorf("the stick got the command %s, which was reported as failed", text)
 		}
 	}

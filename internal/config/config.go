@@ -98,8 +98,7 @@ func read(name string) ([]byte, error) {
 
 // cannotRead leaves the name out: the message has it before the colon.
 func cannotRead(err error) error {
-	var e *os.PathError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*os.PathError](err); ok {
 		err = e.Err
 	}
 	return fmt.Errorf("cannot be read: %w", err)
@@ -175,7 +174,7 @@ func (t *Tree) Locate(err error) error {
 
 // flatten takes joined errors apart.
 func flatten(err error, placed *Errors, fields *[]*FieldError) {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // The tree of joined errors is walked here, node by node.
 	case nil:
 	case *Error:
 		*placed = append(*placed, e)

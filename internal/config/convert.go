@@ -39,7 +39,7 @@ func (c *converter) convert(n ast.Node, key place, path string) *node {
 		c.anchors[n.Name.GetToken().Value] = value
 		return value
 	case *ast.AliasNode:
-		return c.alias(n, key, path)
+		return c.alias(n, path)
 	}
 	out := c.plain(n, key, path)
 	out.measure()
@@ -155,7 +155,7 @@ func (c *converter) inherit(out, from *node, path string) {
 	}
 }
 
-func (c *converter) alias(n *ast.AliasNode, key place, path string) *node {
+func (c *converter) alias(n *ast.AliasNode, path string) *node {
 	at := tokenPlace(c.src, n.Start)
 	name := n.Value.GetToken().Value
 	value, ok := c.anchors[name]

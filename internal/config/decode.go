@@ -22,7 +22,7 @@ var (
 
 // as returns a pointer to a new t as a T, if it is one.
 func as[T any](t reflect.Type) (T, bool) {
-	v, ok := reflect.New(t).Interface().(T)
+	v, ok := reflect.TypeAssert[T](reflect.New(t))
 	return v, ok
 }
 
@@ -121,7 +121,7 @@ func (d *decoder) pointer(n *node, path string, v reflect.Value) {
 // zero returns a new value of type t with its defaults, which can be set.
 func zero(t reflect.Type) reflect.Value {
 	p := reflect.New(t)
-	if d, ok := p.Interface().(defaulter); ok {
+	if d, ok := reflect.TypeAssert[defaulter](p); ok {
 		d.SetDefaults()
 	}
 	return p.Elem()

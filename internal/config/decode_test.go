@@ -222,8 +222,8 @@ func TestTooMuchIsRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Parse = %.200v, want an error with %q", err, tt.want)
 			}
-			var any any
-			_ = tree.Decode(&any) // What is left must be small enough to be walked.
+			var all any
+			_ = tree.Decode(&all) // What is left must be small enough to be walked.
 		})
 	}
 	deep := "a: " + strings.Repeat("[", maxDepth-1) + strings.Repeat("]", maxDepth-1)

@@ -37,7 +37,7 @@ func Errorf(path, format string, args ...any) error {
 // error without a path gets prefix as its path, and one that has a place in a
 // file already keeps it. In of nil is nil.
 func In(prefix string, err error) error {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // The tree of joined errors is walked here, node by node.
 	case nil:
 		return nil
 	case *FieldError:

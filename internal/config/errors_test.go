@@ -117,11 +117,11 @@ func TestLocateLeavesOutWhatFollows(t *testing.T) {
 }
 
 func TestErrorsForMachines(t *testing.T) {
-	tree, err := Parse("edge.yaml", []byte("node: a\nlevle: info\n"))
+	tree, err := Parse("edge.yaml", []byte("node: a\nlvel: info\n"))
 	var h hub
 	err = errors.Join(err, tree.Decode(&h))
 	got, jsonErr := json.Marshal(tree.Locate(errors.Join(err, errors.New("no place"))))
-	want := `[{"file":"edge.yaml","line":2,"column":1,"path":"levle","message":"unknown key; did you mean ` + "`level`" + `?"},` +
+	want := `[{"file":"edge.yaml","line":2,"column":1,"path":"lvel","message":"unknown key; did you mean ` + "`level`" + `?"},` +
 		`{"file":"edge.yaml","line":1,"column":1,"message":"no place"}]`
 	if jsonErr != nil || !equalJSON(t, string(got), want) {
 		t.Errorf("JSON is %s, %v; want %s in any order", got, jsonErr, want)

@@ -144,8 +144,7 @@ func TestMovedLinesAreFoundNearTheirLine(t *testing.T) {
 			broken := slices.Clone(lines)
 			broken[i] = move(line)
 			h, err := loadText(strings.Join(broken, "\n"))
-			var errs Errors
-			if errors.As(err, &errs) {
+			if errs, ok := errors.AsType[Errors](err); ok {
 				if d := errs[0].Line - (i + 1); d < -3 || d > 2 {
 					t.Errorf("line %d %s: first seen in line %d: %v", i+1, name, errs[0].Line, errs[0])
 				}

@@ -56,7 +56,7 @@ func empty(t reflect.Type) string {
 
 // string reads any scalar as it is written: `1.10` stays 1.10 and `on` stays on.
 func (d *decoder) string(n *node, path string, v reflect.Value) {
-	e, ok := v.Addr().Interface().(enum)
+	e, ok := reflect.TypeAssert[enum](v.Addr())
 	if !ok || slices.Contains(e.Values(), n.text) {
 		v.SetString(n.text)
 		return

@@ -73,20 +73,39 @@ func TestEncode(t *testing.T) {
 		flags uint64
 		attrs []attr
 	}{
-		{"an active-low relay that is off", Request{Lines: []LineConfig{{Offset: 17, Direction: Output, ActiveLow: true}}},
-			0x0a, []attr{{2, 0, 1}}},
-		{"a debounced button", Request{Lines: []LineConfig{
-			{Direction: Input, ActiveLow: true, Bias: PullUp, Edges: BothEdges, Debounce: 10 * time.Millisecond}}},
-			0x136, []attr{{3, 10000, 1}}},
-		{"two alike and one not", Request{Clock: Realtime, Lines: []LineConfig{
-			{Offset: 1, Direction: Input, Edges: Rising, Debounce: time.Millisecond},
-			{Offset: 2, Direction: Output, Drive: OpenDrain, Value: true},
-			{Offset: 3, Direction: Input, Edges: Rising, Debounce: time.Millisecond}}},
-			0x814, []attr{{3, 1000, 0b101}, {1, 0x48, 0b010}, {2, 0b010, 0b010}}},
-		{"biases and drives", Request{Clock: HardwareClock, Lines: []LineConfig{
-			{Offset: 1, Direction: Input, Edges: Falling, Bias: PullDown},
-			{Offset: 2, Direction: Output, Drive: OpenSource, Bias: BiasDisabled}}},
-			0x1224, []attr{{1, 0x488, 0b10}, {2, 0, 0b10}}},
+		{
+			"an active-low relay that is off",
+			Request{Lines: []LineConfig{{Offset: 17, Direction: Output, ActiveLow: true}}},
+			0x0a,
+			[]attr{{2, 0, 1}},
+		},
+		{
+			"a debounced button",
+			Request{Lines: []LineConfig{
+				{Direction: Input, ActiveLow: true, Bias: PullUp, Edges: BothEdges, Debounce: 10 * time.Millisecond},
+			}},
+			0x136,
+			[]attr{{3, 10000, 1}},
+		},
+		{
+			"two alike and one not",
+			Request{Clock: Realtime, Lines: []LineConfig{
+				{Offset: 1, Direction: Input, Edges: Rising, Debounce: time.Millisecond},
+				{Offset: 2, Direction: Output, Drive: OpenDrain, Value: true},
+				{Offset: 3, Direction: Input, Edges: Rising, Debounce: time.Millisecond},
+			}},
+			0x814,
+			[]attr{{3, 1000, 0b101}, {1, 0x48, 0b010}, {2, 0b010, 0b010}},
+		},
+		{
+			"biases and drives",
+			Request{Clock: HardwareClock, Lines: []LineConfig{
+				{Offset: 1, Direction: Input, Edges: Falling, Bias: PullDown},
+				{Offset: 2, Direction: Output, Drive: OpenSource, Bias: BiasDisabled},
+			}},
+			0x1224,
+			[]attr{{1, 0x488, 0b10}, {2, 0, 0b10}},
+		},
 		{"as it is", Request{Lines: []LineConfig{{Offset: 9}}}, 0, nil},
 	} {
 		k, err := encode(tt.req)

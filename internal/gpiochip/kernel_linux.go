@@ -187,13 +187,13 @@ func (l *lines) fill(ctx context.Context) error {
 	}
 	woken := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		l.file.SetReadDeadline(time.Unix(1, 0))
+		_ = l.file.SetReadDeadline(time.Unix(1, 0))
 		close(woken)
 	})
 	n, err := l.file.Read(unsafe.Slice((*byte)(unsafe.Pointer(&l.buffer)), unsafe.Sizeof(l.buffer)))
 	if !stop() {
 		<-woken
-		l.file.SetReadDeadline(time.Time{})
+		_ = l.file.SetReadDeadline(time.Time{})
 	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -111,10 +112,8 @@ func fake(request uint, arg unsafe.Pointer) error {
 		}
 	case unix.GPIO_V2_GET_LINE_IOCTL:
 		k := (*unix.GPIOV2LineRequest)(arg)
-		for _, o := range k.Offsets[:k.Num_lines] {
-			if o == 1 {
-				return unix.EBUSY
-			}
+		if slices.Contains(k.Offsets[:k.Num_lines], 1) {
+			return unix.EBUSY
 		}
 		return unix.EINVAL
 	}

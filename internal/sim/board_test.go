@@ -26,7 +26,8 @@ func TestBoard(t *testing.T) {
 		return gpiochip.LineConfig{Offset: o, Direction: gpiochip.Input, Bias: gpiochip.PullUp}
 	}
 	lines, err := chip.Request(gpiochip.Request{Lines: []gpiochip.LineConfig{
-		relay, pulled(sim.ButtonLine(1)), pulled(sim.Door), {Offset: sim.Motion, Direction: gpiochip.Input}}})
+		relay, pulled(sim.ButtonLine(1)), pulled(sim.Door), {Offset: sim.Motion, Direction: gpiochip.Input},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func TestBoard(t *testing.T) {
 		{"door open", func() { b.SetDoor(true) }, 0b0110},
 		{"door shut", func() { b.SetDoor(false) }, 0b0010},
 		{"motion", func() { b.SetMotion(true) }, 0b1010},
-		{"relay on", func() { lines.SetValues(1, 1) }, 0b1011},
+		{"relay on", func() { _ = lines.SetValues(1, 1) }, 0b1011},
 	} {
 		step.do()
 		if got, err := lines.Values(0b1111); err != nil || got != step.want {

@@ -110,7 +110,8 @@ func TestDebounceTime(t *testing.T) {
 		const period = 10 * time.Millisecond
 		c := sim.NewChip("sim", "")
 		lines, err := open(t, c).Request(gpiochip.Request{Lines: []gpiochip.LineConfig{
-			{Direction: gpiochip.Input, Edges: gpiochip.BothEdges, Debounce: period}}})
+			{Direction: gpiochip.Input, Edges: gpiochip.BothEdges, Debounce: period},
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}

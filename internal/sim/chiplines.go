@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -195,11 +196,11 @@ func (c *Chip) end(q *request, err error) {
 func (q *request) Close() error {
 	q.chip.mu.Lock()
 	defer q.chip.mu.Unlock()
-	switch q.err {
-	case nil:
+	switch {
+	case q.err == nil:
 		q.chip.end(q, os.ErrClosed)
 		return nil
-	case os.ErrClosed:
+	case errors.Is(q.err, os.ErrClosed):
 		return os.ErrClosed
 	}
 	q.err = os.ErrClosed // It was gone; now it is closed too.

@@ -186,7 +186,7 @@ type patient struct {
 func (p patient) Read(b []byte) (int, error) {
 	for {
 		n, err := p.pty.Read(b)
-		if err == nil || errors.Is(err, os.ErrClosed) || err == io.EOF {
+		if err == nil || errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF) {
 			return n, err
 		}
 		select { // EIO: nobody has the port open

@@ -32,7 +32,7 @@ func openStick(t *testing.T, s *sim.Stick) (*uart.Port, *bufio.Scanner) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	p.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = p.SetDeadline(time.Now().Add(10 * time.Second))
 	return p, bufio.NewScanner(p)
 }
 

@@ -18,8 +18,10 @@ func TestValidateTellsAll(t *testing.T) {
 		{uart.Config{Port: "usb-*", Baud: 300, DataBits: 7, Parity: "even", StopBits: 2, Flow: "xonxoff"}, nil},
 		{uart.Config{}, []string{"port"}},
 		{uart.Config{Port: "usb-["}, []string{"port"}},
-		{uart.Config{Port: " ", Baud: 49, DataBits: 4, Parity: "mark", StopBits: 3, Flow: "hardware"},
-			[]string{"port", "baud", "data_bits", "parity", "stop_bits", "flow"}},
+		{
+			uart.Config{Port: " ", Baud: 49, DataBits: 4, Parity: "mark", StopBits: 3, Flow: "hardware"},
+			[]string{"port", "baud", "data_bits", "parity", "stop_bits", "flow"},
+		},
 		{uart.Config{Port: "x", Baud: uart.MaxBaud + 1, DataBits: -1, StopBits: -1}, []string{"baud", "data_bits", "stop_bits"}},
 	} {
 		var got []string

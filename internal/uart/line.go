@@ -28,6 +28,7 @@ type fdLine int
 func (l fdLine) get(request uint) (*unix.Termios, error) {
 	return unix.IoctlGetTermios(int(l), request)
 }
+
 func (l fdLine) set(request uint, t *unix.Termios) error {
 	return unix.IoctlSetTermios(int(l), request, t)
 }

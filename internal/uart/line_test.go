@@ -60,13 +60,17 @@ func TestTune(t *testing.T) {
 		{name: "nothing to do", cfg: Config{Baud: 9600}},
 		{name: "any rate", cfg: Config{Baud: 250000}, sets: []uint{unix.TCSETS2}},
 		{name: "near enough", cfg: Config{Baud: 74880}, line: fakeLine{nearest: 75000}, sets: []uint{unix.TCSETS2}},
-		{name: "too far", cfg: Config{Baud: 31250}, line: fakeLine{nearest: 38400}, sets: []uint{unix.TCSETS2},
-			err: "set 31250 baud: the adapter cannot; the nearest that it can is 38400"},
+		{
+			name: "too far", cfg: Config{Baud: 31250}, line: fakeLine{nearest: 38400}, sets: []uint{unix.TCSETS2},
+			err: "set 31250 baud: the adapter cannot; the nearest that it can is 38400",
+		},
 		{name: "no termios2", cfg: Config{Baud: 250000}, line: fakeLine{refuse: old}, err: "take one of the rates"},
 		{name: "wires", cfg: Config{Baud: 115200, Flow: RTSCTS}, sets: []uint{unix.TCSETS2}},
 		{name: "wires without termios2", cfg: Config{Baud: 115200, Flow: RTSCTS}, line: fakeLine{refuse: old}, sets: []uint{unix.TCSETS}},
-		{name: "no wires", cfg: Config{Baud: 115200, Flow: RTSCTS}, line: fakeLine{noWires: true}, sets: []uint{unix.TCSETS2},
-			err: "set flow control rtscts: the adapter has no such wires"},
+		{
+			name: "no wires", cfg: Config{Baud: 115200, Flow: RTSCTS}, line: fakeLine{noWires: true}, sets: []uint{unix.TCSETS2},
+			err: "set flow control rtscts: the adapter has no such wires",
+		},
 		{name: "both", cfg: Config{Baud: 250000, Flow: XONXOFF}, sets: []uint{unix.TCSETS2, unix.TCSETS2}},
 	} {
 		err := tune(&tt.line, tt.cfg.withDefaults())

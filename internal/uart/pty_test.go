@@ -63,7 +63,7 @@ func within(t *testing.T, what string, do <-chan error) error {
 	}
 }
 
-func link(t *testing.T, target, name string) string {
+func link(t *testing.T, target, name string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		t.Fatal(err)
@@ -71,5 +71,4 @@ func link(t *testing.T, target, name string) string {
 	if err := os.Symlink(target, name); err != nil {
 		t.Fatal(err)
 	}
-	return name
 }

@@ -171,8 +171,7 @@ func (p *Port) explain(doing string, err error) error {
 
 // bare takes away the operation and path that package os put around a cause.
 func bare(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
 		return pe.Err
 	}
 	return err

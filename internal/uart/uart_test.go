@@ -76,13 +76,13 @@ func TestDeadlineIsNoHangUp(t *testing.T) {
 	if !errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, uart.ErrGone) {
 		t.Errorf("Read after the deadline: %v, want %v", err, os.ErrDeadlineExceeded)
 	}
-	p.SetDeadline(time.Time{})
-	far.Write([]byte("x"))
+	_ = p.SetDeadline(time.Time{})
+	_, _ = far.Write([]byte("x"))
 	if n, err := p.Read(make([]byte, 8)); n != 1 || err != nil {
 		t.Errorf("Read after a deadline = %d, %v, want 1, nil", n, err)
 	}
 
-	p.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	_ = p.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 	n, err := p.Write(make([]byte, 1<<20)) // more than a pseudo-terminal holds
 	if !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 || n == 1<<20 {
 		t.Errorf("Write to a full port = %d, %v, want a part and %v", n, err, os.ErrDeadlineExceeded)
@@ -158,7 +158,7 @@ func TestSecondOpenerIsRefusedAndFirstUndisturbed(t *testing.T) {
 	if got := baud(t, path); got != 9600 {
 		t.Errorf("the second opener set the line to %d baud, want 9600 as before", got)
 	}
-	far.Write([]byte("x"))
+	_, _ = far.Write([]byte("x"))
 	if _, err := first.Read(make([]byte, 1)); err != nil {
 		t.Errorf("Read by the first: %v", err)
 	}
@@ -216,7 +216,7 @@ func TestSixteenReadersNeedFewThreads(t *testing.T) {
 	}
 	for range 5 { // from the second round on, all have waited
 		for _, far := range fars {
-			far.Write([]byte("x"))
+			_, _ = far.Write([]byte("x"))
 		}
 		for range fars {
 			if err := within(t, "Read", echo); err != nil {

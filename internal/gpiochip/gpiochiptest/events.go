@@ -61,7 +61,8 @@ func testEventLoss(t *testing.T, chip gpiochip.Chip, w Wires) {
 	const edges = 100
 	w.Drive(1, false)
 	lines, err := chip.Request(gpiochip.Request{Consumer: consumer, EventBuffer: 32, Lines: []gpiochip.LineConfig{
-		{Offset: 1, Direction: gpiochip.Input, Edges: gpiochip.BothEdges}}})
+		{Offset: 1, Direction: gpiochip.Input, Edges: gpiochip.BothEdges},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +85,10 @@ func testEventLoss(t *testing.T, chip gpiochip.Chip, w Wires) {
 // was no other between them.
 func testDebounce(t *testing.T, chip gpiochip.Chip, w Wires) {
 	w.Drive(2, false)
-	lines := request(t, chip, gpiochip.LineConfig{Offset: 2, Direction: gpiochip.Input,
-		Edges: gpiochip.BothEdges, Debounce: 200 * time.Millisecond})
+	lines := request(t, chip, gpiochip.LineConfig{
+		Offset: 2, Direction: gpiochip.Input,
+		Edges: gpiochip.BothEdges, Debounce: 200 * time.Millisecond,
+	})
 	if got := lineInfo(t, chip, 2).Config.Debounce; got != 200*time.Millisecond {
 		t.Errorf("debounce is %v, want 200ms", got)
 	}
@@ -106,7 +109,7 @@ func testContext(t *testing.T, chip gpiochip.Chip, w Wires) {
 	w.Drive(1, false)
 	lines := request(t, chip, gpiochip.LineConfig{Offset: 1, Direction: gpiochip.Input, Edges: gpiochip.BothEdges})
 	ctx, cancel := context.WithCancel(context.Background())
-	wait := waiting(t, ctx, lines)
+	wait := waiting(ctx, lines)
 	cancel()
 	if err := await(t, wait); !errors.Is(err, context.Canceled) {
 		t.Errorf("ReadEvent whose context ends = %v, want context.Canceled", err)
@@ -122,7 +125,7 @@ func testContext(t *testing.T, chip gpiochip.Chip, w Wires) {
 
 func testClose(t *testing.T, chip gpiochip.Chip, _ Wires) {
 	lines := request(t, chip, gpiochip.LineConfig{Offset: 1, Direction: gpiochip.Input, Edges: gpiochip.BothEdges})
-	wait := waiting(t, context.Background(), lines)
+	wait := waiting(context.Background(), lines)
 	closeLines(t, lines)
 	if err := await(t, wait); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("ReadEvent of lines that are closed under it = %v, want os.ErrClosed", err)
@@ -180,7 +183,7 @@ func readEvent(t *testing.T, lines gpiochip.Lines) gpiochip.Event {
 }
 
 // waiting begins to wait for an event that does not come.
-func waiting(t *testing.T, ctx context.Context, lines gpiochip.Lines) <-chan error {
+func waiting(ctx context.Context, lines gpiochip.Lines) <-chan error {
 	done := make(chan error, 1)
 	started := make(chan struct{})
 	go func() {

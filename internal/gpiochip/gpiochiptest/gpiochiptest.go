@@ -174,7 +174,8 @@ func testAsIs(t *testing.T, chip gpiochip.Chip, w Wires) {
 func testBusy(t *testing.T, chip gpiochip.Chip, _ Wires) {
 	request(t, chip, gpiochip.LineConfig{Offset: 6, Direction: gpiochip.Input})
 	_, err := chip.Request(gpiochip.Request{Consumer: "second", Lines: []gpiochip.LineConfig{
-		{Offset: 4, Direction: gpiochip.Input}, {Offset: 6, Direction: gpiochip.Output}}})
+		{Offset: 4, Direction: gpiochip.Input}, {Offset: 6, Direction: gpiochip.Output},
+	}})
 	var busy *gpiochip.BusyError
 	if !errors.As(err, &busy) || !errors.Is(err, syscall.EBUSY) || busy.Line.Offset != 6 || busy.Line.Consumer != consumer {
 		t.Fatalf("Request of a line that is held = %v, want a BusyError that names line 6 and %q", err, consumer)
@@ -239,7 +240,7 @@ func testUnplug(t *testing.T, chip gpiochip.Chip, w Wires) {
 	}
 	in := request(t, chip, gpiochip.LineConfig{Offset: 0, Direction: gpiochip.Input, Edges: gpiochip.BothEdges})
 	out := request(t, chip, gpiochip.LineConfig{Offset: 1, Direction: gpiochip.Output})
-	waits := []<-chan error{waiting(t, context.Background(), in), waiting(t, context.Background(), out)}
+	waits := []<-chan error{waiting(context.Background(), in), waiting(context.Background(), out)}
 	unplugger.Unplug()
 	for i, wait := range waits {
 		if err := await(t, wait); !errors.Is(err, gpiochip.ErrGone) {
