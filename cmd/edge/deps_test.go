@@ -328,7 +328,7 @@ func TestBadImportsAreReported(t *testing.T) {
 }
 
 var (
-	layerRow   = regexp.MustCompile("(?m)^\\| ([0-5]) \\|(.*)\\|$")
+	layerRow   = regexp.MustCompile(`(?m)^\| ([0-5]) \|(.*)\|$`)
 	libraryRow = regexp.MustCompile("(?m)^\\| `([a-z.]+/[^`]+)` \\|([^|]*)\\|")
 	quoted     = regexp.MustCompile("`([^`]+)`")
 )

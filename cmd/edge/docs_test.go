@@ -240,16 +240,14 @@ func testOverlay(t *testing.T, files map[string]string) {
 	}
 }
 
-// command runs a command in dir and returns what it printed; it must end well.
-func command(t *testing.T, dir, name string, args ...string) string {
+// command runs a command in dir. It must end well.
+func command(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
-	return string(out)
 }
 
 // overlay writes files, whose names are from the root of the repository, for
