@@ -49,7 +49,7 @@ func TestRetainHandling(t *testing.T) {
 					got = append(got, c.receive().payload)
 				}
 				c.publish(message{topic: "end", qos: 1, payload: "end"})
-				if got = append(got, c.upTo("end")...); !slices.Equal(got, want) {
+				if got = append(got, c.upToEnd()...); !slices.Equal(got, want) {
 					t.Errorf("received %q, want %q", got, want)
 				}
 			}
@@ -76,8 +76,8 @@ func TestSubscriptionIdentifiers(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	c := s.connect(t, login{version: v5, id: "c", keep: true})
-	c.subscribe("a/+", 1, varint(subscriptionID, 1))
-	c.subscribe("a/#", 2, varint(subscriptionID, 268_435_455))
+	c.subscribe("a/+", 1, identifier(1))
+	c.subscribe("a/#", 2, identifier(268_435_455))
 	c.subscribe("b", 1)
 	for _, online := range []bool{true, false} {
 		if !online {
@@ -108,14 +108,14 @@ func TestSubscriptionReplaced(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	c := s.connect(t, login{version: v5, id: "c"})
-	c.subscribe("a", 0, varint(subscriptionID, 1))
-	c.subscribe("a", 1, varint(subscriptionID, 2))
+	c.subscribe("a", 0, identifier(1))
+	c.subscribe("a", 1, identifier(2))
 	c.publish(message{topic: "a", qos: 1, payload: "x"})
 	c.publish(message{topic: "a", qos: 1, payload: "end"})
 	if m := c.receive(); m.qos != 1 || !slices.Equal(m.props.all(subscriptionID), []string{"\x02"}) {
 		t.Errorf("received %+v, want QoS 1 and identifier 2", m)
 	}
-	if got := c.upTo("end"); len(got) > 0 {
+	if got := c.upToEnd(); len(got) > 0 {
 		t.Errorf("received %q more than once", got)
 	}
 }

@@ -198,7 +198,7 @@ func TestPaho3Session(t *testing.T) {
 func (c *paho3) wait() {
 	c.t.Helper()
 	select {
-	case <-c.lost:
+	case <-c.lost: //nolint:errcheck // That it is lost is what counts.
 	case <-time.After(patience):
 		c.t.Fatalf("still connected after %v", patience)
 	}

@@ -70,7 +70,7 @@ func (c *paho5) subscribe(options paho.SubscribeOptions, id int) {
 	if id > 0 {
 		s.Properties = &paho.SubscribeProperties{SubscriptionIdentifier: &id}
 	}
-	if _, err := c.Client.Subscribe(ctx, s); err != nil {
+	if _, err := c.Subscribe(ctx, s); err != nil {
 		c.t.Fatal(err)
 	}
 }

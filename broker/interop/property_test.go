@@ -52,7 +52,7 @@ func number[N uint8 | uint16 | uint32](id byte, n N) property {
 	return property{id, string(b)}
 }
 
-func varint(id byte, n int) property { return property{id, string(appendVarint(nil, n))} }
+func identifier(n int) property { return property{subscriptionID, string(appendVarint(nil, n))} }
 
 func text(id byte, s string) property { return property{id, string(appendString(nil, s))} }
 

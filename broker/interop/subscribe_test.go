@@ -19,14 +19,14 @@ const (
 // own reports whether m is what a node of edge says about itself.
 func (m message) own() bool { return strings.HasPrefix(m.topic, "edge/") }
 
-// upTo receives messages until one has the payload last, and returns the
+// upToEnd receives messages until one has the payload "end", and returns the
 // payloads before it, without those that a node says about itself.
-func (c *client) upTo(last string) []string {
+func (c *client) upToEnd() []string {
 	c.t.Helper()
 	var payloads []string
 	for {
 		m := c.receive()
-		if m.payload == last {
+		if m.payload == "end" {
 			return payloads
 		}
 		if !m.own() {
@@ -61,7 +61,7 @@ func TestRetained(t *testing.T) {
 			late := s.connect(t, login{version: v, id: "late " + topic})
 			late.subscribe(topic, 2)
 			late.publish(message{topic: topic, qos: 1, payload: "end"})
-			if got := late.upTo("end"); len(got) > 0 {
+			if got := late.upToEnd(); len(got) > 0 {
 				t.Errorf("received %q after the retained message was deleted", got)
 			}
 		}
@@ -100,7 +100,7 @@ func TestRetainedWildcards(t *testing.T) {
 		}
 		slices.Sort(got)
 		c.publish(message{topic: "end", qos: 1, payload: "end"})
-		if got = append(got, sub.upTo("end")...); !slices.Equal(got, tt.want) {
+		if got = append(got, sub.upToEnd()...); !slices.Equal(got, tt.want) {
 			t.Errorf("%s received %q, want %q", tt.filter, got, tt.want)
 		}
 		sub.disconnect()
@@ -131,7 +131,7 @@ func TestMatching(t *testing.T) {
 			pub.publish(message{topic: name, qos: 1, payload: name})
 		}
 		pub.publish(message{topic: "end", qos: 1, payload: "end"})
-		if got := sub.upTo("end"); !slices.Equal(got, want) {
+		if got := sub.upToEnd(); !slices.Equal(got, want) {
 			t.Errorf("%s received %q, want %q", tt.filter, got, want)
 		}
 		sub.disconnect()
@@ -151,7 +151,7 @@ func TestUnsubscribe(t *testing.T) {
 		c.unsubscribe(topic)
 		c.publish(message{topic: topic, qos: 1, payload: "two"})
 		c.publish(message{topic: topic + "/end", qos: 1, payload: "end"})
-		if got := c.upTo("end"); len(got) > 0 {
+		if got := c.upToEnd(); len(got) > 0 {
 			t.Errorf("received %q after UNSUBACK", got)
 		}
 	})

@@ -25,7 +25,7 @@ func TestWill(t *testing.T) {
 				}
 			}
 			watcher.publish(message{topic: topic, qos: 1, payload: "end"})
-			if got := watcher.upTo("end"); len(got) > 0 {
+			if got := watcher.upToEnd(); len(got) > 0 {
 				t.Errorf("%s: received %q", what, got)
 			}
 		}
@@ -37,7 +37,7 @@ func TestWill(t *testing.T) {
 		c.write([]byte{0, 0}) // no packet has type 0
 		c.closed()
 		end("protocol error", "wrong")
-		c = connect("taken over")
+		connect("taken over")
 		connect("again").disconnect()
 		end("takeover", "taken over")
 		if v == v5 {

@@ -44,8 +44,10 @@ const (
 )
 
 func (k kind) String() string {
-	names := []string{"0", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE",
-		"SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH"}
+	names := []string{
+		"0", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE",
+		"SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
+	}
 	return names[k&15]
 }
 
@@ -66,7 +68,8 @@ func (p packet) bytes() []byte {
 func readPacket(r interface {
 	io.Reader
 	io.ByteReader
-}) (packet, error) {
+},
+) (packet, error) {
 	first, err := r.ReadByte()
 	if err != nil {
 		return packet{}, err

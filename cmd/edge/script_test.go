@@ -237,7 +237,7 @@ func TestSecondSignal(t *testing.T) {
 		select {
 		case <-tick.C:
 			_ = cmd.Process.Signal(os.Interrupt)
-		case <-done:
+		case <-done: //nolint:errcheck // The exit code says more.
 			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
 				t.Errorf("exit code %d, want %d", code, exitInterrupted)
 			}
