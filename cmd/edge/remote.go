@@ -170,14 +170,31 @@ func (r *remote) dial(ctx context.Context) (net.Conn, error) {
 		}
 		d.LocalAddr = a
 	}
+	address := loopback(ctx, net.DefaultResolver.LookupHost, r.address)
 	if r.scheme != "tls" {
-		return d.DialContext(ctx, network, r.address)
+		return d.DialContext(ctx, network, address)
 	}
 	cfg, err := r.tlsConfig()
 	if err != nil {
 		return nil, coded(exitFailed, err)
 	}
-	return (&tls.Dialer{NetDialer: d, Config: cfg}).DialContext(ctx, "tcp", r.address)
+	if address != r.address {
+		cfg.ServerName = "localhost"
+	}
+	return (&tls.Dialer{NetDialer: d, Config: cfg}).DialContext(ctx, "tcp", address)
+}
+
+// loopback returns address, with 127.0.0.1 for localhost on a board that has
+// neither /etc/hosts nor a name server.
+func loopback(ctx context.Context, lookup func(context.Context, string) ([]string, error), address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host != "localhost" {
+		return address
+	}
+	if _, err := lookup(ctx, host); err == nil {
+		return address
+	}
+	return net.JoinHostPort("127.0.0.1", port)
 }
 
 func (r *remote) tlsConfig() (*tls.Config, error) {

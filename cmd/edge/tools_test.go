@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -285,5 +286,23 @@ func TestKindsAreThere(t *testing.T) {
 	}
 	if slices.Sort(names); len(slices.Compact(names)) != len(kinds) {
 		t.Errorf("two kinds have one name: %q", names)
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	known := func(context.Context, string) ([]string, error) { return []string{"::1"}, nil }
+	unknown := func(context.Context, string) ([]string, error) { return nil, errors.New("no such host") }
+	for _, tt := range []struct {
+		lookup        func(context.Context, string) ([]string, error)
+		address, want string
+	}{
+		{known, "localhost:1883", "localhost:1883"},
+		{unknown, "localhost:1883", "127.0.0.1:1883"},
+		{unknown, "hub:1883", "hub:1883"},
+		{unknown, "/run/localhost.sock", "/run/localhost.sock"},
+	} {
+		if got := loopback(t.Context(), tt.lookup, tt.address); got != tt.want {
+			t.Errorf("loopback(%q) = %q, want %q", tt.address, got, tt.want)
+		}
 	}
 }
