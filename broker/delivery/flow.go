@@ -1,0 +1,150 @@
+package delivery
+
+import (
+	"sort"
+
+	"edge/broker/journal"
+)
+
+// flight returns the message with packet id that is on its way to the client,
+// and its number in sent.
+func (s *Session) flight(id uint16) (n uint64, it *item) {
+	if id == 0 || s.sent.len() == 0 {
+		return 0, nil
+	}
+	first := s.sent.at(s.sent.head).seq
+	seq := first + (uint64(id-1)+65535-first%65535)%65535
+	// Where no message was dropped before it was sent, seq-first is its place.
+	n = s.sent.head + min(seq-first, uint64(s.sent.len()-1))
+	if s.sent.at(n).seq != seq {
+		i := sort.Search(s.sent.len(), func(i int) bool { return s.sent.at(s.sent.head+uint64(i)).seq >= seq })
+		n = s.sent.head + uint64(i)
+	}
+	if n >= s.resent || s.sent.at(n).seq != seq || s.sent.at(n).flags&done != 0 {
+		return 0, nil
+	}
+	return n, s.sent.at(n)
+}
+
+// Acknowledge ends the flow of the message with packet id and qos: the client
+// sent PUBACK or PUBCOMP, or PUBREC with an error. It reports whether the link
+// must be woken.
+func (s *Session) Acknowledge(id uint16, qos byte) (wake bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, it := s.flight(id)
+	if it == nil || it.qos != qos {
+		return false
+	}
+	return s.finish(n, it)
+}
+
+// Discard ends the flow of a message that is too large for the client.
+func (s *Session) Discard(id uint16) (wake bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Large++
+	s.engine.count(&s.engine.dropped.Large, s, "larger than the client takes")
+	n, it := s.flight(id)
+	if it == nil {
+		return false
+	}
+	return s.finish(n, it)
+}
+
+func (s *Session) finish(n uint64, it *item) (wake bool) {
+	s.acknowledged(it.seq)
+	it.flags |= done
+	it.m = finished
+	s.open--
+	if n == s.sent.head {
+		for s.sent.len() > 0 && s.sent.at(s.sent.head).flags&done != 0 {
+			s.sent.pop()
+		}
+		s.resent = max(s.resent, s.sent.head)
+	}
+	if s.queue.len() == 0 && s.resent == s.sent.tail {
+		return false
+	}
+	wake, s.idle = s.idle, false
+	return wake
+}
+
+// finished stands for messages that were acknowledged before an older one.
+var finished = new(Message)
+
+// acknowledged tells the journal that the message with number seq needs to be
+// kept no more. A crash that loses this costs a repetition, no message.
+func (s *Session) acknowledged(seq uint64) {
+	if s.durable() {
+		_, _ = s.engine.journal.Append(&journal.Record{Kind: journal.Acknowledged, Client: s.id, Sequence: seq})
+	}
+}
+
+// Receive notes that the client sent PUBREC for packet id: PUBREL may be sent
+// when the ticket is committed, and the message is never sent again. found is
+// false if there is no such QoS 2 message.
+func (s *Session) Receive(id uint16) (t journal.Ticket, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, it := s.flight(id)
+	if it == nil || it.qos != 2 {
+		return 0, false
+	}
+	it.flags |= released
+	if s.durable() {
+		t, _ = s.engine.journal.Append(&journal.Record{Kind: journal.Received, Client: s.id, Sequence: it.seq})
+	}
+	return t, true
+}
+
+// Own takes the packet id of a QoS 2 message of the client. fresh is false if
+// it was taken before: the message is a repetition, and t is the ticket of the
+// original. ok is false if the client owns more ids than the engine allows.
+func (s *Session) Own(id uint16) (fresh bool, t journal.Ticket, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, taken := s.received[id]; taken {
+		return false, t, true
+	}
+	if len(s.received) >= s.engine.opts.ReceiveMaximum {
+		return false, 0, false
+	}
+	if s.received == nil {
+		s.received = make(map[uint16]journal.Ticket)
+	}
+	s.received[id] = 0
+	return true, 0, true
+}
+
+// Owned notes the ticket of the message whose packet id Own took.
+func (s *Session) Owned(id uint16, t journal.Ticket) {
+	if t == 0 {
+		return
+	}
+	s.mu.Lock()
+	s.received[id] = t
+	s.mu.Unlock()
+}
+
+// Disown gives a packet id back that Own took, since its message was refused.
+func (s *Session) Disown(id uint16) {
+	s.mu.Lock()
+	delete(s.received, id)
+	s.mu.Unlock()
+}
+
+// Release frees a packet id that the client released with PUBREL. PUBCOMP may
+// be sent when the ticket is committed. found is false if the id was not taken.
+func (s *Session) Release(id uint16) (t journal.Ticket, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, found = s.received[id]; !found {
+		return 0, false
+	}
+	delete(s.received, id)
+	if s.durable() {
+		t, _ = s.engine.journal.Append(&journal.Record{Kind: journal.Released, Client: s.id, PacketID: id})
+	}
+	return t, true
+}

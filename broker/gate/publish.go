@@ -1,0 +1,202 @@
+package gate
+
+import (
+	"encoding/binary"
+	"time"
+
+	"edge/broker/delivery"
+)
+
+// maxBlock is the size of a block of payloads of a busy connection, in bytes.
+const maxBlock = 8 << 10
+
+// A publication is the content of a PUBLISH (section 3.3). Its slices are parts
+// of the packet.
+type publication struct {
+	name    []byte
+	id      uint16
+	props   *properties // nil where there are none
+	payload []byte
+}
+
+func decodePublish(qos byte, body []byte, version byte) (p publication, err error) {
+	if len(body) < 2 {
+		return p, Malformed
+	}
+	off := 2 + int(binary.BigEndian.Uint16(body))
+	if off > len(body) {
+		return p, Malformed
+	}
+	p.name = body[2:off]
+	if qos > 0 {
+		if len(body) < off+2 {
+			return p, Malformed
+		}
+		if p.id = binary.BigEndian.Uint16(body[off:]); p.id == 0 {
+			return p, ProtocolError
+		}
+		off += 2
+	}
+	p.payload = body[off:]
+	switch {
+	case version < 5:
+		return p, nil
+	case len(p.payload) == 0:
+		return p, Malformed
+	case p.payload[0] == 0: // No properties, as most have.
+		p.payload = p.payload[1:]
+		return p, nil
+	}
+	c := cursor{b: p.payload}
+	p.props = c.properties(publish)
+	p.payload = c.b
+	return p, c.err
+}
+
+// publish handles PUBLISH.
+func (c *Conn) publish(head byte, body []byte) error {
+	qos := head >> 1 & 3
+	if qos == 3 || qos == 0 && head&8 != 0 {
+		return Malformed
+	}
+	p, err := decodePublish(qos, body, c.connect.Version)
+	if err != nil {
+		return err
+	}
+	r, err := c.route(p.name, p.props)
+	if err != nil {
+		return err
+	}
+	if r.Topic[0] == '$' { // The broker's own topics (section 4.7.2).
+		return c.forbid(qos, p.id)
+	}
+	m := c.message(r, p.payload)
+	m.QoS, m.Retain = qos, head&1 != 0
+	if p.props != nil {
+		if err := describe(m, p.props); err != nil {
+			return err
+		}
+	}
+	return c.deliver(r, m, p.id)
+}
+
+// forbid answers a message that the client may not publish. Before MQTT 5 it
+// can only be told that all is well.
+func (c *Conn) forbid(qos byte, id uint16) error {
+	c.log.Debug("message refused: topics that begin with $ are the broker's", "client", c.clientID())
+	if qos == 0 {
+		return nil
+	}
+	head := byte(puback << 4)
+	if qos == 2 {
+		head = pubrec << 4
+	}
+	return c.acknowledge(head, id, NotAuthorized, 0)
+}
+
+// route finds the receivers of a topic.
+func (c *Conn) route(name []byte, p *properties) (*delivery.Route, error) {
+	if p != nil && p.got(topicAlias) {
+		return nil, BadTopicAlias // CONNACK announced none (section 3.2.2.3.8).
+	}
+	r, err := c.in.publisher.Route(name)
+	switch {
+	case err == nil:
+		return r, nil
+	case len(name) == 0:
+		return nil, ProtocolError
+	case !validText(name) || hasWildcard(string(name)):
+		return nil, Malformed
+	}
+	return nil, BadTopic
+}
+
+// message takes a message from the block of messages and copies payload into
+// the block of payloads: two allocations for many messages.
+func (c *Conn) message(r *delivery.Route, payload []byte) *delivery.Message {
+	in := &c.in
+	if len(in.messages) == 0 {
+		in.messages = make([]delivery.Message, 1+cap(in.payloads)/(maxBlock/63))
+	}
+	m := &in.messages[0]
+	in.messages = in.messages[1:]
+	m.Topic, m.Origin = r.Topic, c.connect.ClientID
+	if n := len(payload); n > maxBlock/4 {
+		m.Payload = append([]byte{}, payload...)
+	} else {
+		if cap(in.payloads)-len(in.payloads) < n {
+			in.payloads = make([]byte, 0, max(n, min(maxBlock, max(256, 2*cap(in.payloads)))))
+		}
+		k := len(in.payloads)
+		in.payloads = append(in.payloads, payload...)
+		m.Payload = in.payloads[k : k+n : k+n]
+		m.Borrowed = true
+	}
+	return m
+}
+
+// describe gives m its properties.
+func describe(m *delivery.Message, p *properties) error {
+	if p.message.Text && !validText(m.Payload) {
+		return BadPayload
+	}
+	if p.got(messageExpiry) {
+		m.Expires = time.Now().Unix() + int64(p.messageExpiry)
+	}
+	if p.has&^(1<<messageExpiry) != 0 {
+		m.Props = &p.message
+	}
+	return nil
+}
+
+// deliver publishes m and acknowledges it (section 4.3).
+func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, id uint16) error {
+	if m.QoS == 2 {
+		fresh, t, ok := c.session.Own(id)
+		if !ok {
+			return ReceiveMaximum
+		}
+		if !fresh {
+			return c.acknowledge(pubrec<<4, id, Success, t)
+		}
+	}
+	t, verdict := c.in.publisher.Publish(r, m, id)
+	if m.QoS == 0 {
+		return nil
+	}
+	reason, err := c.reasonFor(verdict)
+	if m.QoS == 2 {
+		if reason >= Unspecified || err != nil {
+			c.session.Disown(id)
+		} else {
+			c.session.Owned(id, t)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if m.QoS == 1 {
+		return c.acknowledge(puback<<4, id, reason, t)
+	}
+	return c.acknowledge(pubrec<<4, id, reason, t)
+}
+
+// reasonFor says how a verdict is told to the publisher. Before MQTT 5 there is
+// no way to refuse a message but to close the connection.
+func (c *Conn) reasonFor(v delivery.Verdict) (Reason, error) {
+	switch v {
+	case delivery.NoSubscribers:
+		return NoSubscribers, nil
+	case delivery.Refused:
+		if c.connect.Version < 5 {
+			return Success, nil // It is told on the topic of results.
+		}
+		return ImplementationError, nil
+	case delivery.Full, delivery.Unavailable:
+		if c.connect.Version < 5 {
+			return 0, QuotaExceeded
+		}
+		return QuotaExceeded, nil
+	}
+	return Success, nil
+}
