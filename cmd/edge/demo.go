@@ -67,7 +67,7 @@ func (a *app) runDemo(ctx context.Context, listen []string, data, level string) 
 		data = filepath.Join(dir, "data")
 	}
 	flags := &runFlags{listen: listen, data: data, logLevel: level}
-	if err := flags.check(); err != nil {
+	if err := flags.checkLevel(); err != nil {
 		return err
 	}
 	stick, board := sim.NewStick(filepath.Join(dir, demoPort)), sim.NewBoard()

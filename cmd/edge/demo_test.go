@@ -201,3 +201,20 @@ func TestHostFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestDemoNeedsNothing starts the demo as `make run` does, without a flag. It
+// comes up at its own port, or says that somebody else is there.
+func TestDemoNeedsNothing(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var errs syncBuffer
+	out := &firstWrite{told: cancel}
+	code := run(ctx, []string{"demo"}, strings.NewReader(""), out, &errs)
+	text := out.text.String()
+	if strings.Contains(text, "ready at tcp://127.0.0.1:1883") && code == exitDone {
+		return
+	}
+	if !strings.Contains(errs.String(), "listen at tcp://127.0.0.1:1883") {
+		t.Errorf("exit code %d: %s%s", code, text, &errs)
+	}
+}

@@ -72,14 +72,22 @@ func (a *app) runHub(ctx context.Context, f runFlags) error {
 
 // check finds the file if none is named, and reports mistakes in the flags.
 func (f *runFlags) check() error {
-	if f.logLevel != "" && !slices.Contains(logLevel("").Values(), f.logLevel) {
-		return usageError{fmt.Errorf("--log-level %s: must be one of %s", f.logLevel, strings.Join(logLevel("").Values(), ", "))}
+	if err := f.checkLevel(); err != nil {
+		return err
 	}
 	if f.file == "" && len(f.listen) == 0 {
 		f.file = findConfig()
 	}
 	if f.file == "" && len(f.listen) == 0 {
 		return usageError{errors.New("nothing to do: name a configuration with -c, or an address with --listen (edge help config)")}
+	}
+	return nil
+}
+
+func (f *runFlags) checkLevel() error {
+	levels := logLevel("").Values()
+	if f.logLevel != "" && !slices.Contains(levels, f.logLevel) {
+		return usageError{fmt.Errorf("--log-level %s: must be one of %s", f.logLevel, strings.Join(levels, ", "))}
 	}
 	return nil
 }
