@@ -200,6 +200,8 @@ func TestWebSocket(t *testing.T) {
 		talk(t, c, string(b), "")
 	}
 	talk(t, c, ping+ping, welcome+pong+pong) // Two packets in one.
+	// One message may be larger than any packet.
+	talk(t, c, strings.Repeat("\x30\x04\x00\x01ax", 400_000)+ping, pong)
 	ws := c.(*webConn).ws
 	if err := ws.WriteMessage(websocket.TextMessage, []byte(ping)); err != nil {
 		t.Fatal(err)

@@ -35,6 +35,7 @@ func (l *listener) serveWeb(establish listeners.EstablishFn) {
 	}
 	srv := &http.Server{
 		ReadHeaderTimeout: l.b.limits.ConnectTimeout,
+		IdleTimeout:       l.b.limits.ConnectTimeout,
 		MaxHeaderBytes:    l.b.limits.PacketBefore,
 		ErrorLog:          slog.NewLogLogger(l.b.log.Handler(), slog.LevelDebug),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -46,7 +47,6 @@ func (l *listener) serveWeb(establish listeners.EstablishFn) {
 			if err != nil {
 				return // Upgrade has answered.
 			}
-			ws.SetReadLimit(int64(l.b.limits.Packet) + 1024)
 			l.attach(&webConn{Conn: ws.NetConn(), ws: ws}, establish)
 		}),
 	}

@@ -64,6 +64,7 @@ type Conn struct {
 	drained chan struct{} // has a token if the writer took out
 	closed  chan struct{} // is closed with closing
 	done    chan struct{} // is closed when the session is given back
+	written chan struct{} // is closed when the writer has closed the socket
 }
 
 var (
@@ -83,16 +84,20 @@ func New(c net.Conn, engine *delivery.Engine, limits *Limits, log *slog.Logger) 
 	return &Conn{
 		Conn: c, engine: engine, limits: limits, log: log,
 		in: inbound{buf: make([]byte, 512)}, wake: make(chan struct{}, 1), drained: make(chan struct{}, 1),
-		closed: make(chan struct{}), done: make(chan struct{}),
+		closed: make(chan struct{}), done: make(chan struct{}), written: make(chan struct{}),
 	}
 }
 
 // Serve runs the connection: serve is mochi's side, which reads and writes it
-// until it ends. A panic ends this connection and no other.
+// until it ends and its last packet is written. A panic ends this connection and
+// no other.
 func (c *Conn) Serve(serve func(net.Conn) error) {
 	_ = c.setReadDeadline(time.Now().Add(c.limits.ConnectTimeout))
 	go c.writeLoop()
-	defer close(c.done)
+	defer func() {
+		close(c.done)
+		<-c.written
+	}()
 	defer c.leave()
 	defer c.Close()
 	defer func() {

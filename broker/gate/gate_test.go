@@ -510,3 +510,36 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		client.Close()
 	})
 }
+
+// TestServeEndsWithTheLastPacket shows that a process may exit when its
+// connections have ended: what they had to say is said.
+func TestServeEndsWithTheLastPacket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		c := New(pipe{server}, engine(journal.Memory{}), limits(), slog.New(slog.DiscardHandler))
+		served := make(chan struct{})
+		go func() {
+			c.Serve(mochi(c))
+			close(served)
+		}()
+		say(t, client, connect5)
+		hear(t, client, connack5)
+		c.End(ShuttingDown)
+		heard := make(chan string, 1)
+		go func() {
+			time.Sleep(closeTimeout / 2) // A peer that takes its time.
+			raw, _ := readPacket(client)
+			heard <- hex.EncodeToString(raw)
+		}()
+		<-served
+		select {
+		case got := <-heard:
+			if got != "e0018b" {
+				t.Errorf("heard %q, want DISCONNECT", got)
+			}
+		default:
+			t.Error("the connection has ended before DISCONNECT was read")
+		}
+		client.Close()
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"edge/broker/delivery"
@@ -143,18 +144,19 @@ func (c *Conn) packet() (raw, body []byte, err error) {
 	}
 }
 
-// large reads a packet of total bytes that does not fit into the buffer.
+// large reads a packet of total bytes that does not fit into the buffer. Memory
+// grows with what comes, not with what was announced.
 func (c *Conn) large(total, head int) (raw, body []byte, err error) {
 	in := &c.in
-	raw = make([]byte, total)
-	n := copy(raw, in.buf[in.r:in.w])
+	raw = append(make([]byte, 0, 2*maxBuffer), in.buf[in.r:in.w]...)
 	in.r, in.w = 0, 0
-	for n < total {
+	for len(raw) < total {
 		if err := c.beforeRead(); err != nil {
 			return nil, nil, err
 		}
-		m, err := c.Conn.Read(raw[n:])
-		if n += m; err != nil && n < total {
+		raw = slices.Grow(raw, 1)
+		n, err := c.Conn.Read(raw[len(raw):min(cap(raw), total)])
+		if raw = raw[:len(raw)+n]; err != nil && len(raw) < total {
 			return nil, nil, err
 		}
 	}

@@ -22,6 +22,7 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // writeLoop is the one goroutine that writes to the socket.
 func (c *Conn) writeLoop() {
+	defer close(c.written)
 	defer c.finish()
 	s := scratches.Get().(*scratch)
 	for {
