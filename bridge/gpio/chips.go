@@ -34,11 +34,19 @@ func Open(label string) (gpiochip.Chip, error) {
 	if label == "" {
 		labels = headerLabels
 	}
-	paths := append(discovered(labels), devices()...)
+	return find(label, labels, append(discovered(labels), devices()...))
+}
+
+// find opens the first chip of paths that has one of labels, which are those
+// that label means.
+func find(label string, labels, paths []string) (gpiochip.Chip, error) {
 	var seen []string
 	var errs []error
 	for _, path := range paths {
 		chip, info, err := open(path)
+		if errors.Is(err, os.ErrNotExist) { // It was unplugged since periph looked.
+			continue
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue

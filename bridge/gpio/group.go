@@ -37,8 +37,9 @@ type group struct {
 	inputs  []*input
 }
 
-// take requests all the lines: outputs first, each with its first value in the
-// request itself, so that nothing clicks.
+// take requests all the lines, each output with its first value in the request
+// itself, so that nothing clicks. What may be refused is found out before that:
+// a line that is held must not move the relays beside it at every try.
 func (g *group) take() (err error) {
 	chip, err := g.open(g.chip)
 	if err != nil {
@@ -50,12 +51,16 @@ func (g *group) take() (err error) {
 			g.release()
 		}
 	}()
-	for _, direction := range []Direction{Output, Input} {
-		for _, p := range g.pins {
+	offsets, err := g.survey(chip)
+	if err != nil {
+		return err
+	}
+	for _, direction := range []Direction{Input, Output} {
+		for i, p := range g.pins {
 			if p.Direction != direction {
 				continue
 			}
-			if err := g.takePin(chip, p); err != nil {
+			if err := g.takePin(chip, p, offsets[i]); err != nil {
 				return fmt.Errorf("pin %q: %w", p.ID, err)
 			}
 		}
@@ -64,13 +69,10 @@ func (g *group) take() (err error) {
 	return nil
 }
 
-func (g *group) takePin(chip gpiochip.Chip, p Pin) error {
+func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 	cfg := p.lineConfig(g.debounce)
-	var err error
-	if cfg.Offset, err = p.locate(chip); err != nil {
-		return err
-	}
-	lines, cfg, err := request(chip, p.ID, cfg)
+	cfg.Offset = offset
+	lines, cfg, err := request(chip, p.consumer(), cfg)
 	if err != nil {
 		return err
 	}
@@ -87,11 +89,11 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin) error {
 	return nil
 }
 
-// request asks for one line under the name of its entity. A chip that cannot
-// debounce gets asked again without.
-func request(chip gpiochip.Chip, id string, cfg gpiochip.LineConfig) (gpiochip.Lines, gpiochip.LineConfig, error) {
+// request asks for one line. A chip that cannot debounce gets asked again
+// without.
+func request(chip gpiochip.Chip, consumer string, cfg gpiochip.LineConfig) (gpiochip.Lines, gpiochip.LineConfig, error) {
 	ask := func() (gpiochip.Lines, error) {
-		return chip.Request(gpiochip.Request{Consumer: "edge:" + id, EventBuffer: eventBuffer, Lines: []gpiochip.LineConfig{cfg}})
+		return chip.Request(gpiochip.Request{Consumer: consumer, EventBuffer: eventBuffer, Lines: []gpiochip.LineConfig{cfg}})
 	}
 	lines, err := ask()
 	var busy *gpiochip.BusyError
@@ -104,34 +106,11 @@ func request(chip gpiochip.Chip, id string, cfg gpiochip.LineConfig) (gpiochip.L
 	return lines, cfg, err
 }
 
-// locate returns the offset of the line that p means.
-func (p Pin) locate(chip gpiochip.Chip) (uint32, error) {
-	if p.Offset != nil {
-		return uint32(*p.Offset), nil
-	}
-	if p.Line == "" {
-		offset, _ := headerOffset(p.Pin) // checked by Validate
-		return offset, nil
-	}
-	info, err := chip.Info()
-	if err != nil {
-		return 0, err
-	}
-	for o := range info.Lines {
-		if line, err := chip.LineInfo(o); err != nil {
-			return 0, err
-		} else if line.Name == p.Line {
-			return o, nil
-		}
-	}
-	return 0, fmt.Errorf("%s has no line that is called %q; see edge pins, or name it by offset", info.Label, p.Line)
-}
-
 // release makes the outputs what they are to be without us, and gives all lines
 // back.
 func (g *group) release() {
 	for _, o := range g.outputs {
-		if err := o.leave(); err != nil {
+		if err := o.leave(); err != nil && gone(err) == nil {
 			g.log.Error("cannot leave an output as configured", "pin", o.ID, "err", err)
 		}
 		o.lines.Close()

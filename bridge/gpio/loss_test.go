@@ -19,14 +19,47 @@ import (
 func TestBusyLine(t *testing.T) {
 	board := sim.NewBoard()
 	board.Header.Hold(sim.ButtonLine(0), "gpiomon")
-	err := gpio.New(base, boardConfig(), log).WithChips(board.Open).Run(t.Context(), new(bridgetest.Client))
+	board.Header.Trace(sim.RelayLine(0))
+	cfg := boardConfig()
+	cfg.Pins[0].Initial = gpio.On
+	err := gpio.New(base, cfg, log).WithChips(board.Open).Run(t.Context(), new(bridgetest.Client))
 	want := `pin "button1": line 23 (GPIO23) of sim-header is held by "gpiomon"`
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Run = %v, want %s", err, want)
 	}
-	if board.Header.Driven(sim.RelayLine(0)) {
-		t.Error("a bridge that could not take all its lines keeps a relay")
+	if got := board.Header.Trace(sim.RelayLine(0)); board.Header.Driven(sim.RelayLine(0)) || len(got) != 1 {
+		t.Errorf("a bridge that could not take all its lines made relay1 %t, want it left alone", got)
 	}
+}
+
+// TestRefusedInput has a chip that refuses to watch a line, which only the
+// request can find out.
+func TestRefusedInput(t *testing.T) {
+	board := sim.NewBoard()
+	board.Header.Trace(sim.RelayLine(0))
+	cfg := boardConfig()
+	cfg.Pins[0].Initial = gpio.On
+	deaf := func(label string) (gpiochip.Chip, error) {
+		chip, err := board.Open(label)
+		return noEdges{chip}, err
+	}
+	err := gpio.New(base, cfg, log).WithChips(deaf).Run(t.Context(), new(bridgetest.Client))
+	if !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Run = %v, want the refusal", err)
+	}
+	if got := board.Header.Trace(sim.RelayLine(0)); len(got) != 1 {
+		t.Errorf("a bridge whose input was refused made relay1 %t, want it left alone", got)
+	}
+}
+
+// noEdges is a chip without interrupts.
+type noEdges struct{ gpiochip.Chip }
+
+func (c noEdges) Request(r gpiochip.Request) (gpiochip.Lines, error) {
+	if r.Lines[0].Edges != 0 {
+		return nil, errors.ErrUnsupported
+	}
+	return c.Chip.Request(r)
 }
 
 func TestNoSuchLine(t *testing.T) {

@@ -232,6 +232,15 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
+// TestFindUnplugged has a path that was found before the chip was unplugged. It
+// is no chip that could not be opened.
+func TestFindUnplugged(t *testing.T) {
+	_, err := find("pcf8574", []string{"pcf8574"}, []string{filepath.Join(t.TempDir(), "gpiochip1")})
+	if err == nil || strings.Contains(err.Error(), "could be opened") {
+		t.Errorf("find = %v, want that there is no chip", err)
+	}
+}
+
 // TestOpenLeavesStdin opens a chip that no machine has; descriptor 0 survives.
 func TestOpenLeavesStdin(t *testing.T) {
 	before, _ := os.Readlink("/proc/self/fd/0")
