@@ -52,6 +52,8 @@ type Lines interface {
 	// ReadEvent returns the next edge of any of the lines. It waits until ctx
 	// ends, the lines are closed (os.ErrClosed) or the chip is gone (ErrGone),
 	// also if no line has edges requested. One goroutine at a time may call it.
+	// A kernel before Linux 6.6 does not end the wait when the chip goes; Values
+	// tells there.
 	ReadEvent(ctx context.Context) (Event, error)
 
 	// Close gives the lines back. What an output's level is then depends on the
