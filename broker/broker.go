@@ -94,7 +94,7 @@ func (b *Broker) open(ls []Listener) ([]*listener, error) {
 	}
 	for _, l := range opened {
 		b.server.Listeners.Add(l)
-		b.server.Listeners.Serve(l.ID(), b.server.EstablishConnection)
+		b.server.Listeners.Serve(l.ID(), b.establish)
 	}
 	return opened, nil
 }

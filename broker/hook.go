@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 
@@ -16,18 +17,17 @@ import (
 	"edge/internal/topic"
 )
 
-// newServer returns a mochi server that handles connecting and subscribing. Its
+// newServer returns a mochi server that keeps the subscriptions of clients. Its
 // event loop is not started: expiry, wills and $SYS are not mochi's here.
 func newServer(b *Broker) (*mqtt.Server, error) {
 	caps := mqtt.NewDefaultServerCapabilities()
-	caps.MaximumMessageExpiryInterval = 0
 	caps.MaximumClientWritesPending = 1 // Messages never go through mochi's queue.
+	caps.TopicAliasMaximum = 0
 	caps.Compatibilities.NoInheritedPropertiesOnAck = true
 	s := mqtt.New(&mqtt.Options{
-		Capabilities:             caps,
-		ClientNetReadBufferSize:  512,
-		ClientNetWriteBufferSize: 512,
-		Logger:                   slog.New(debugOnly{b.log.Handler()}),
+		Capabilities:            caps,
+		ClientNetReadBufferSize: 16, // The gate reads.
+		Logger:                  slog.New(debugOnly{b.log.Handler()}),
 	})
 	if err := s.AddHook(&hook{b: b}, nil); err != nil {
 		return nil, err
@@ -52,6 +52,84 @@ func (h debugOnly) WithAttrs(a []slog.Attr) slog.Handler { return debugOnly{h.Ha
 
 func (h debugOnly) WithGroup(g string) slog.Handler { return debugOnly{h.Handler.WithGroup(g)} }
 
+// A control is mochi's side of a connection: the gate.Control that tells mochi of
+// the client and hands it SUBSCRIBE and UNSUBSCRIBE, packet by packet. Mochi gets
+// no goroutine and no buffers for it (decision 6).
+type control struct {
+	b        *Broker
+	conn     *gate.Conn
+	listener string
+	client   *mqtt.Client // nil until it is let in
+}
+
+var _ gate.Control = (*control)(nil)
+
+// Connect implements gate.Control.
+func (k *control) Connect() gate.Reason {
+	c := k.conn.Connect()
+	if r := k.b.admit(c); r != gate.Success {
+		k.b.log.Debug("client refused: nobody may connect without credentials", "client", c.ClientID, "remote", k.conn.RemoteAddr())
+		return r
+	}
+	if err := k.conn.Begin(); err != nil {
+		k.b.log.Warn("client refused", "client", c.ClientID, "remote", k.conn.RemoteAddr(), "err", err)
+		return gate.QuotaExceeded
+	}
+	k.introduce(c)
+	return gate.Success
+}
+
+// admit decides who gets in.
+func (b *Broker) admit(c *gate.Connect) gate.Reason {
+	switch {
+	case b.anonymous.Load():
+		return gate.Success
+	case c.HasUser:
+		return gate.BadCredentials
+	}
+	return gate.NotAuthorized
+}
+
+// introduce tells mochi who the client is, and which subscriptions its session
+// has from earlier connections: UNSUBACK says whether they exist.
+func (k *control) introduce(c *gate.Connect) {
+	s := k.b.server
+	k.client = s.NewClient(k.conn, k.listener, c.ClientID, false)
+	k.client.Properties.ProtocolVersion = c.Version
+	s.Clients.Add(k.client)
+	for _, sub := range k.conn.Session().Subscriptions() {
+		known := packets.Subscription{Filter: sub.Filter, Qos: sub.QoS}
+		s.Topics.Subscribe(c.ClientID, known)
+		k.client.State.Subscriptions.Add(sub.Filter, known)
+	}
+}
+
+// Handle implements gate.Control.
+func (k *control) Handle(kind byte, body []byte) error {
+	pk := packets.Packet{
+		ProtocolVersion: k.client.Properties.ProtocolVersion,
+		FixedHeader:     packets.FixedHeader{Type: kind, Remaining: len(body)},
+	}
+	decode := pk.SubscribeDecode
+	if kind == packets.Unsubscribe {
+		decode = pk.UnsubscribeDecode
+	}
+	if err := decode(bytes.Clone(body)); err != nil {
+		return fmt.Errorf("mochi cannot read what the gate has checked: %w", err)
+	}
+	return k.b.server.InjectPacket(k.client, pk)
+}
+
+// Leave implements gate.Control.
+func (k *control) Leave() {
+	if k.client == nil {
+		return
+	}
+	k.client.Stop(nil)
+	k.b.server.UnsubscribeClient(k.client)
+	k.b.server.Clients.Delete(k.client.ID)
+}
+
 // hook is where mochi asks and tells. All its methods run in the goroutine that
 // reads the connection.
 type hook struct {
@@ -65,48 +143,11 @@ func (*hook) ID() string { return "edge" }
 // Provides implements mqtt.Hook.
 func (*hook) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{
-		mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablish, mqtt.OnSessionEstablished,
-		mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnPacketProcessed, mqtt.OnUnsubscribe,
+		mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe,
 	}, b) >= 0
 }
 
 func conn(cl *mqtt.Client) *gate.Conn { return cl.Net.Conn.(*gate.Conn) }
-
-// OnConnectAuthenticate decides who gets in.
-func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
-	if h.b.anonymous.Load() {
-		return true
-	}
-	c := conn(cl)
-	reason := gate.NotAuthorized
-	if c.Connect().HasUser {
-		reason = gate.BadCredentials
-	}
-	c.Refuse(reason)
-	h.b.log.Debug("client refused: nobody may connect without credentials", "client", cl.ID, "remote", cl.Net.Remote)
-	return false
-}
-
-// OnSessionEstablish takes the session, before mochi knows the client.
-func (h *hook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
-	if err := conn(cl).Begin(); err != nil {
-		h.b.log.Warn("client refused", "client", cl.ID, "remote", cl.Net.Remote, "err", err)
-	}
-}
-
-// OnSessionEstablished runs after CONNACK. It tells mochi of subscriptions that
-// the session has from earlier connections: UNSUBACK says whether they exist.
-func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
-	c := conn(cl)
-	if s := c.Session(); s != nil {
-		for _, sub := range s.Subscriptions() {
-			known := packets.Subscription{Filter: sub.Filter, Qos: sub.QoS}
-			h.b.server.Topics.Subscribe(cl.ID, known)
-			cl.State.Subscriptions.Add(sub.Filter, known)
-		}
-	}
-	c.Established()
-}
 
 // OnACLCheck decides about a filter before mochi indexes it.
 func (h *hook) OnACLCheck(_ *mqtt.Client, filter string, _ bool) bool {
@@ -164,13 +205,6 @@ func subackCode(r gate.Reason, cl *mqtt.Client) byte {
 		return byte(gate.Unspecified)
 	}
 	return byte(r)
-}
-
-// OnPacketProcessed sends retained messages when SUBACK is written.
-func (h *hook) OnPacketProcessed(cl *mqtt.Client, pk packets.Packet, _ error) {
-	if pk.FixedHeader.Type == packets.Subscribe {
-		conn(cl).SendRetained()
-	}
 }
 
 // OnUnsubscribe drops subscriptions.

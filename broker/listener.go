@@ -139,7 +139,7 @@ func (l *listener) Serve(establish listeners.EstablishFn) {
 			if err != nil {
 				return
 			}
-			go l.attach(c, establish)
+			go func() { _ = establish(l.id, c) }()
 		}
 	}
 }
@@ -164,15 +164,15 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// attach runs the connection c until it ends.
-func (l *listener) attach(c net.Conn, establish listeners.EstablishFn) {
-	g := gate.New(c, l.b.engine, &l.b.limits, l.b.log)
-	if !l.b.enter(g) {
-		_ = c.Close()
-		return
+// establish runs the connection c of the listener with the given id until it ends.
+func (b *Broker) establish(id string, c net.Conn) error {
+	g := gate.New(c, b.engine, &b.limits, b.log)
+	if !b.enter(g) {
+		return c.Close()
 	}
-	defer l.b.exit(g)
-	g.Serve(func(nc net.Conn) error { return establish(l.id, nc) })
+	defer b.exit(g)
+	g.Serve(&control{b: b, conn: g, listener: id})
+	return nil
 }
 
 // shutdown bounds the end of the HTTP server of a WebSocket listener, which has

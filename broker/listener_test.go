@@ -331,7 +331,7 @@ func TestAcceptErrorsPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := &listener{b: b, l: &failing{inner, 3}, at: endpoint{scheme: "tcp"}}
-	go l.Serve(b.server.EstablishConnection)
+	go l.Serve(b.establish)
 	talk(t, dialURL(t, "tcp://"+inner.Addr().String()), hello, welcome)
 	inner.Close()
 }

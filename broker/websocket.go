@@ -47,7 +47,7 @@ func (l *listener) serveWeb(establish listeners.EstablishFn) {
 			if err != nil {
 				return // Upgrade has answered.
 			}
-			l.attach(&webConn{Conn: ws.NetConn(), ws: ws}, establish)
+			_ = establish(l.id, &webConn{Conn: ws.NetConn(), ws: ws})
 		}),
 	}
 	_ = srv.Serve(webListener{l})

@@ -39,17 +39,16 @@ func (s *Session) Acknowledge(id uint16, qos byte) (wake bool) {
 	return s.finish(n, it)
 }
 
-// Discard ends the flow of a message that is too large for the client.
-func (s *Session) Discard(id uint16) (wake bool) {
+// Discard ends the flow of a message that is too large for the client. Whoever
+// took it from Next looks for more afterwards.
+func (s *Session) Discard(id uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Large++
 	s.engine.count(&s.engine.dropped.Large, s, "larger than the client takes")
-	n, it := s.flight(id)
-	if it == nil {
-		return false
+	if n, it := s.flight(id); it != nil {
+		s.finish(n, it)
 	}
-	return s.finish(n, it)
 }
 
 func (s *Session) finish(n uint64, it *item) (wake bool) {

@@ -167,8 +167,17 @@ func (p *Publisher) rouse(r *Route) {
 // Flush wakes the receivers of what was published since the last Flush. Waking
 // them once for many messages saves most of the system calls.
 func (p *Publisher) Flush() {
+	p.FlushTo(func(_ int, link Link) { link.Wake() })
+}
+
+// Waiting reports whether Flush has somebody to wake.
+func (p *Publisher) Waiting() bool { return len(p.wake) > 0 }
+
+// FlushTo is Flush for a caller that has another way to wake: wake is called for
+// each receiver, with the numbers from 0.
+func (p *Publisher) FlushTo(wake func(n int, link Link)) {
 	for i, link := range p.wake {
-		link.Wake()
+		wake(i, link)
 		p.wake[i] = nil
 	}
 	p.wake = p.wake[:0]

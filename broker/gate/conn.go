@@ -1,8 +1,7 @@
 // Package gate is one connection of the broker: every byte in and out. It
 // frames and checks packets, hands the five packets of message flows to
-// delivery and all others, one at a time, to the mochi server that reads from
-// it as from a net.Conn, and has the one queue to the socket. It decides
-// nothing about who may do what.
+// delivery, asks a Control about clients and subscriptions, and has the one
+// queue to the socket. It decides nothing about who may do what.
 package gate
 
 import (
@@ -15,6 +14,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"edge/broker/delivery"
@@ -36,35 +36,53 @@ func (l *Limits) topicTooBig(s string) bool {
 	return len(s) > l.TopicBytes || strings.Count(s, "/") >= l.TopicLevels
 }
 
-// A Conn is the connection of one client. Mochi has it as a net.Conn; its
-// session has it as a delivery.Link.
+// A Control decides about one connection: who its client is, and what it may
+// subscribe to. The goroutine that reads the connection calls its methods.
+type Control interface {
+	// Connect is called after a valid CONNECT. It returns Success, after Begin,
+	// or why the client may not come in.
+	Connect() Reason
+
+	// Handle handles the packet type SUBSCRIBE or UNSUBSCRIBE with the given body,
+	// which the gate has checked, and writes the answer to the connection. body is
+	// valid until it returns.
+	Handle(kind byte, body []byte) error
+
+	// Leave is called when the client has gone, before its session is given
+	// back.
+	Leave()
+}
+
+// A Conn is the connection of one client; its session has it as a delivery.Link.
 type Conn struct {
 	net.Conn
-	engine *delivery.Engine
-	limits *Limits
-	log    *slog.Logger
+	raw     syscall.RawConn // of the socket, if it can be written without TLS or frames
+	engine  *delivery.Engine
+	limits  *Limits
+	log     *slog.Logger
+	control Control
 
 	in      inbound // of the reader
 	connect *Connect
 	leaving delivery.Leaving
 
 	mu       sync.Mutex
-	refusal  Reason            // CONNACK says this, whatever mochi thinks
 	session  *delivery.Session // set by Begin
 	present  bool
 	release  func() // lets the next connection take the session over
 	answered bool   // CONNACK was written
 	live     bool   // and it said yes: messages may follow
 	closing  bool
-	out      []byte // packets to write, in order
-	held     []held // acknowledgements to write when the journal says so, in order
-	received bool   // the peer has closed its side
+	writing  bool          // somebody writes to the socket
+	again    bool          // he must look once more before he stops
+	received bool          // the peer has closed its side
+	out      []byte        // packets to write, in order
+	held     []held        // acknowledgements to write when the journal says so, in order
+	drained  chan struct{} // is closed when out was taken; nil if nobody waits
 
-	wake    chan struct{} // has a token if the writer must look
-	drained chan struct{} // has a token if the writer took out
 	closed  chan struct{} // is closed with closing
 	done    chan struct{} // is closed when the session is given back
-	written chan struct{} // is closed when the writer has closed the socket
+	written chan struct{} // is closed when the socket is
 }
 
 var (
@@ -81,33 +99,42 @@ type held struct {
 
 // New returns a connection over the socket c.
 func New(c net.Conn, engine *delivery.Engine, limits *Limits, log *slog.Logger) *Conn {
-	return &Conn{
-		Conn: c, engine: engine, limits: limits, log: log,
-		in: inbound{buf: make([]byte, 512)}, wake: make(chan struct{}, 1), drained: make(chan struct{}, 1),
+	conn := &Conn{
+		Conn: c, engine: engine, limits: limits, log: log, in: inbound{buf: make([]byte, minBuffer)},
 		closed: make(chan struct{}), done: make(chan struct{}), written: make(chan struct{}),
 	}
+	if s, ok := c.(syscall.Conn); ok {
+		conn.raw, _ = s.SyscallConn()
+	}
+	return conn
 }
 
-// Serve runs the connection: serve is mochi's side, which reads and writes it
-// until it ends and its last packet is written. A panic ends this connection and
-// no other.
-func (c *Conn) Serve(serve func(net.Conn) error) {
+// Serve runs the connection until it has ended and its last packet is written. A
+// panic ends this connection and no other.
+func (c *Conn) Serve(control Control) {
+	c.control = control
 	_ = c.setReadDeadline(time.Now().Add(c.limits.ConnectTimeout))
-	go c.writeLoop()
-	defer func() {
-		close(c.done)
-		<-c.written
-	}()
-	defer c.leave()
+	c.serve()
+	c.leave()
+	close(c.done)
+	<-c.written
+}
+
+// serve reads until the connection ends. Its frame is small, for it is on the
+// stack of every idle connection.
+func (c *Conn) serve() {
 	defer c.Close()
-	defer func() {
-		if r := recover(); r != nil {
-			c.log.Error("panic in a connection; it was closed, the broker goes on",
-				"remote", c.remote(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-		}
-	}()
-	err := serve(c)
+	defer c.survive()
+	err := c.read()
 	c.log.Debug("connection ended", "client", c.clientID(), "remote", c.remote(), "reason", err)
+}
+
+// survive ends a panic.
+func (c *Conn) survive() {
+	if r := recover(); r != nil {
+		c.log.Error("panic in a connection; it was closed, the broker goes on",
+			"remote", c.remote(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+	}
 }
 
 func (c *Conn) remote() string { return c.Conn.RemoteAddr().String() }
@@ -122,40 +149,28 @@ func (c *Conn) clientID() string {
 // leave gives the session back and lets the next connection have it.
 func (c *Conn) leave() {
 	c.flush()
-	c.mu.Lock()
-	s, release := c.session, c.release
-	c.mu.Unlock()
-	if s != nil {
-		c.engine.Leave(s, c, c.leaving)
+	c.control.Leave()
+	if c.session != nil {
+		c.engine.Leave(c.session, c, c.leaving)
 	}
-	if release != nil {
-		release()
+	if c.release != nil {
+		c.release()
 	}
 }
 
-// Connect returns what the client asked for; mochi calls its hooks after the
-// gate has read it.
+// Connect returns what the client asked for.
 func (c *Conn) Connect() *Connect { return c.connect }
 
 // Session returns the session after Begin.
 func (c *Conn) Session() *delivery.Session { return c.session }
 
-// Refuse makes CONNACK refuse the client with r.
-func (c *Conn) Refuse(r Reason) {
-	c.mu.Lock()
-	c.refusal = r
-	c.mu.Unlock()
-}
-
 // Begin takes the session of the client, from another connection if need be.
-// Established must follow when CONNACK was written.
 func (c *Conn) Begin() error {
 	k := c.connect
 	s, present, release, err := c.engine.Begin(delivery.Opening{
 		ID: k.ClientID, Clean: k.Clean, Expiry: k.sessionExpiry, Window: int(k.window), Will: k.will, Link: c,
 	})
 	if err != nil {
-		c.Refuse(QuotaExceeded)
 		return err
 	}
 	c.mu.Lock()
@@ -163,13 +178,6 @@ func (c *Conn) Begin() error {
 	c.mu.Unlock()
 	c.in.publisher = c.engine.Publisher(s)
 	return nil
-}
-
-// Established lets the next connection with the same client id take over.
-func (c *Conn) Established() {
-	if c.release != nil {
-		c.release()
-	}
 }
 
 // Subscribe makes the subscriptions of one SUBSCRIBE. It returns when they will
@@ -188,9 +196,9 @@ func (c *Conn) Subscribe(subs []journal.Subscription) []error {
 	return errs
 }
 
-// SendRetained sends what the subscriptions made by Subscribe ask for. SUBACK
+// sendRetained sends what the subscriptions made by Subscribe ask for. SUBACK
 // has been written.
-func (c *Conn) SendRetained() {
+func (c *Conn) sendRetained() {
 	for _, f := range c.in.fresh {
 		c.engine.SendRetained(c.session, f.sub, f.existed)
 	}
@@ -203,67 +211,25 @@ type fresh struct {
 	existed bool
 }
 
-// Write implements net.Conn for mochi: p is one packet. It does not block.
+// Write queues p, which is one packet of the Control's. It does not block.
 func (c *Conn) Write(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
 		return 0, net.ErrClosed
 	}
-	switch p[0] >> 4 {
-	case connack:
-		c.connack(p)
-	case disconnect:
-		if c.connect != nil && c.connect.Version == 5 { // Older versions have no such packet from a server.
-			c.out = append(c.out, p...)
-		}
-	default:
-		c.out = append(c.out, p...)
-	}
-	c.Wake()
+	c.out = append(c.out, p...)
 	return len(p), nil
 }
 
-// refused returns the reason of a CONNACK that said no.
-func (c *Conn) refused() error {
+// answer writes CONNACK with r.
+func (c *Conn) answer(r Reason) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.answered && !c.live {
-		return c.refusal
-	}
-	return nil
-}
-
-// connack writes our own CONNACK in place of mochi's, with its decision.
-func (c *Conn) connack(p []byte) {
-	r := c.refusal
-	if r == Success && len(p) > 3 && p[3] != 0 {
-		r = refusalOf(p[3], c.connect.Version)
-	}
-	if r == Success && c.session == nil {
-		r = Unspecified
-	}
 	c.out = c.connect.appendConnack(c.out, r, c.present, c.limits)
-	c.answered, c.live, c.refusal = true, r == Success, r
-	if c.live {
-		c.in.packetLimit = c.limits.Packet
-	}
+	c.answered, c.live = true, r == Success
+	c.mu.Unlock()
+	c.in.pushSelf = true
 }
-
-// refusalOf turns the code in a CONNACK of mochi, which mixes the versions, into
-// a reason.
-func refusalOf(code, version byte) Reason {
-	if code >= 0x80 || version == 5 {
-		return Reason(code)
-	}
-	return map[byte]Reason{1: UnsupportedVersion, 2: BadClientID, 3: ServerUnavailable, 4: BadCredentials, 5: NotAuthorized}[code]
-}
-
-// SetDeadline does nothing: keep-alive is the gate's, which sees all traffic.
-func (c *Conn) SetDeadline(time.Time) error { return nil }
 
 // setReadDeadline sets the deadline of the socket unless the connection is
 // closing.
@@ -274,14 +240,6 @@ func (c *Conn) setReadDeadline(t time.Time) error {
 		return net.ErrClosed
 	}
 	return c.SetReadDeadline(t)
-}
-
-// Wake implements delivery.Link.
-func (c *Conn) Wake() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Kick implements delivery.Link: another connection takes the session over.
@@ -316,7 +274,11 @@ func (c *Conn) Close() error {
 	close(c.closed)
 	_ = c.SetReadDeadline(time.Unix(1, 0)) // The reader returns at once.
 	_ = c.SetWriteDeadline(time.Now().Add(closeTimeout))
-	c.Wake()
+	c.again = true
+	if !c.writing {
+		c.writing = true
+		go c.writeOn(nil)
+	}
 	return nil
 }
 
@@ -324,6 +286,7 @@ func (c *Conn) Close() error {
 // send RST, and the peer might never see our last packet; so first FIN, then
 // what the peer still sends is read and dropped.
 func (c *Conn) finish() {
+	defer close(c.written)
 	defer c.Conn.Close()
 	select {
 	case <-c.done:

@@ -1,6 +1,9 @@
 package gate
 
 import (
+	"time"
+
+	"edge/broker/delivery"
 	"edge/broker/journal"
 )
 
@@ -30,7 +33,7 @@ func (c *Conn) flow(typ byte, body []byte) error {
 	return nil
 }
 
-func (c *Conn) acknowledged(wake bool) { c.in.wakeSelf = c.in.wakeSelf || wake }
+func (c *Conn) acknowledged(wake bool) { c.in.pushSelf = c.in.pushSelf || wake }
 
 func known(found bool) Reason {
 	if found {
@@ -76,19 +79,56 @@ func (c *Conn) hold(h held) error {
 	return nil
 }
 
-// flush ends a block of input: acknowledgements go to the writer, receivers are
-// woken.
+// flush ends a block of input: acknowledgements and the messages of others are
+// written. A busy connection leaves that to goroutines that run when it waits for
+// more input, so that they find more to write at once; otherwise the shortest way
+// is to write here and now.
 func (c *Conn) flush() {
-	if c.in.publisher != nil {
-		c.in.publisher.Flush()
-	}
-	if c.in.wakeSelf {
-		c.in.wakeSelf = false
-		c.Wake()
-	}
 	c.flushAcks()
+	p := c.in.publisher
+	waiting := p != nil && p.Waiting()
+	if !waiting && !c.in.pushSelf {
+		return
+	}
+	now := time.Now()
+	busy := now.Sub(c.in.flushed) < rush
+	c.in.flushed = now
+	switch {
+	case waiting && busy:
+		p.Flush()
+	case waiting:
+		p.FlushTo(rouse)
+	}
+	if c.in.pushSelf {
+		c.in.pushSelf = false
+		if busy {
+			c.Wake()
+		} else {
+			c.push()
+		}
+	}
 }
 
+const (
+	// rush is how soon after a block of input the next one comes on a busy
+	// connection.
+	rush = 500 * time.Microsecond
+
+	// pushes is how many receivers the goroutine that has read a block of
+	// messages writes to; it leaves the others to goroutines of their own.
+	pushes = 4
+)
+
+// rouse has the n-th receiver of a block of messages write them.
+func rouse(n int, l delivery.Link) {
+	if c, ok := l.(*Conn); ok && n < pushes {
+		c.push()
+		return
+	}
+	l.Wake()
+}
+
+// flushAcks hands acknowledgements over to whoever writes.
 func (c *Conn) flushAcks() {
 	if len(c.in.acks) == 0 && !c.in.holding {
 		return
@@ -97,8 +137,6 @@ func (c *Conn) flushAcks() {
 	c.out = append(c.out, c.in.acks...)
 	c.in.holding = len(c.held) > 0
 	c.mu.Unlock()
-	if len(c.in.acks) > 0 {
-		c.in.acks = c.in.acks[:0]
-		c.Wake()
-	}
+	c.in.pushSelf = c.in.pushSelf || len(c.in.acks) > 0
+	c.in.acks = c.in.acks[:0]
 }

@@ -77,32 +77,11 @@ func FuzzStream(f *testing.F) {
 		}
 		e := engine(journal.Memory{})
 		c := New(&replay{in: append(unhex(hello), stream...)}, e, limits(), slog.New(slog.DiscardHandler))
-		c.Serve(func(nc net.Conn) error { return calm(c, nc) })
+		c.Serve(control{c})
 		if n := e.Stats().Online; n != 0 {
 			t.Errorf("%d sessions are online after the end", n)
 		}
 	})
-}
-
-// calm is mochi without its panic.
-func calm(c *Conn, nc net.Conn) error {
-	for {
-		raw, err := readPacket(nc)
-		if err != nil {
-			return err
-		}
-		if raw[0]>>4 == connect {
-			if err := c.Begin(); err != nil {
-				return err
-			}
-			_, _ = nc.Write([]byte{connack << 4, 2, 0, 0})
-			c.Established()
-		}
-		if raw[0]>>4 == subscribe {
-			c.Subscribe([]journal.Subscription{{Filter: "#", QoS: 2}})
-			c.SendRetained()
-		}
-	}
 }
 
 // replay is a socket whose peer has said all it has to say, and reads all.

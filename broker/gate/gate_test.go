@@ -33,35 +33,25 @@ func engine(j journal.Journal) *delivery.Engine {
 	}, slog.New(slog.DiscardHandler))
 }
 
-// mochi plays the part of the mochi server for the connection c.
-func mochi(c *Conn) func(net.Conn) error {
-	return func(nc net.Conn) error {
-		for {
-			raw, err := readPacket(nc)
-			if err != nil {
-				return err
-			}
-			switch raw[0] >> 4 {
-			case connect:
-				if err := c.Begin(); err != nil {
-					return err
-				}
-				_, _ = nc.Write([]byte{connack << 4, 2, 0, 0})
-				c.Established()
-			case subscribe:
-				c.Subscribe([]journal.Subscription{{Filter: "#", QoS: 2}})
-				_, _ = nc.Write([]byte{suback << 4, 3, raw[2], raw[3], 2})
-				c.SendRetained()
-			case pingreq:
-				_, _ = nc.Write([]byte{pingresp << 4, 0})
-			case disconnect:
-				return nil
-			case 0:
-				panic("packet of type 0")
-			}
-		}
+// control lets everybody in, and subscribes to everything whatever is asked.
+type control struct{ *Conn }
+
+func (c control) Connect() Reason {
+	if c.Begin() != nil {
+		return QuotaExceeded
 	}
+	return Success
 }
+
+func (c control) Handle(kind byte, body []byte) error {
+	if kind == subscribe {
+		c.Subscribe([]journal.Subscription{{Filter: "#", QoS: 2}})
+		_, _ = c.Write([]byte{suback << 4, 3, body[0], body[1], 2})
+	}
+	return nil
+}
+
+func (control) Leave() {}
 
 // readPacket reads one packet from r.
 func readPacket(r io.Reader) ([]byte, error) {
@@ -90,7 +80,7 @@ func dial(t testing.TB, e *delivery.Engine) net.Conn {
 	c := New(pipe{server}, e, limits(), slog.New(slog.DiscardHandler))
 	ended := make(chan struct{})
 	go func() {
-		c.Serve(mochi(c))
+		c.Serve(control{c})
 		close(ended)
 	}()
 	t.Cleanup(func() {
@@ -451,13 +441,7 @@ func TestPanic(t *testing.T) {
 	client, server := net.Pipe()
 	var log bytes.Buffer
 	c := New(pipe{server}, e, limits(), slog.New(slog.NewTextHandler(&log, nil)))
-	go c.Serve(func(nc net.Conn) error {
-		if _, err := readPacket(nc); err != nil {
-			return err
-		}
-		_ = c.Begin()
-		panic("a bug in a decoder")
-	})
+	go c.Serve(broken{control{c}})
 	say(t, client, connect4)
 	<-c.Done()
 	if s := log.String(); !strings.Contains(s, "a bug in a decoder") || !strings.Contains(s, "gate_test.go") {
@@ -466,6 +450,14 @@ func TestPanic(t *testing.T) {
 	next := dial(t, e)
 	say(t, next, connect4)
 	hear(t, next, connack4)
+}
+
+// broken panics when its client has a session.
+type broken struct{ control }
+
+func (b broken) Connect() Reason {
+	_ = b.Begin()
+	panic("a bug in a decoder")
 }
 
 // TestTooLargeForTheClient drops what the client said that it does not take.
@@ -507,7 +499,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
 		c := New(pipe{server}, engine(journal.Memory{}), limits(), slog.New(slog.DiscardHandler))
-		go c.Serve(mochi(c))
+		go c.Serve(control{c})
 		say(t, client, connect4)
 		hear(t, client, connack4)
 		pubs := bytes.Repeat(unhex("32 06 0001 61 0007 78"), 1000)
@@ -540,7 +532,7 @@ func TestServeEndsWithTheLastPacket(t *testing.T) {
 		c := New(pipe{server}, engine(journal.Memory{}), limits(), slog.New(slog.DiscardHandler))
 		served := make(chan struct{})
 		go func() {
-			c.Serve(mochi(c))
+			c.Serve(control{c})
 			close(served)
 		}()
 		say(t, client, connect5)

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -16,7 +17,6 @@ type inbound struct {
 	r, w        int // buf[r:w] is not parsed yet
 	small       int // reads in a row that used little of buf
 	packetLimit int
-	rest        []byte // of a packet that mochi reads
 	fresh       []fresh
 	deadline    time.Time
 	keepAlive   time.Duration
@@ -26,7 +26,8 @@ type inbound struct {
 	messages  []delivery.Message // block of messages
 	acks      []byte             // acknowledgements, written at the end of a block of input
 	holding   bool               // some wait for the journal, so later ones must
-	wakeSelf  bool
+	pushSelf  bool               // there is something to write
+	flushed   time.Time
 }
 
 // The read buffer grows with the traffic and shrinks with it.
@@ -35,25 +36,17 @@ const (
 	maxBuffer = 64 << 10
 )
 
-// Read implements net.Conn for mochi. It returns the bytes of one packet after
-// another that is mochi's to handle; by the time it looks at the next packet,
-// mochi is done with the one before.
-func (c *Conn) Read(p []byte) (int, error) {
-	for len(c.in.rest) == 0 {
+// read reads and handles packets until the connection ends, and returns why.
+func (c *Conn) read() error {
+	for {
 		if err := c.step(); err != nil {
-			return 0, c.fail(err)
+			return c.fail(err)
 		}
 	}
-	n := copy(p, c.in.rest)
-	c.in.rest = c.in.rest[n:]
-	return n, nil
 }
 
 // step reads and handles one packet.
 func (c *Conn) step() error {
-	if err := c.refused(); err != nil {
-		return err
-	}
 	raw, body, err := c.packet()
 	if err != nil {
 		return err
@@ -71,21 +64,14 @@ func (c *Conn) step() error {
 	switch typ {
 	case puback, pubrec, pubrel, pubcomp:
 		return c.flow(typ, body)
-	case subscribe:
-		err = checkSubscribe(body, c.connect.Version)
-	case unsubscribe:
-		err = checkUnsubscribe(body, c.connect.Version)
+	case subscribe, unsubscribe:
+		return c.handle(typ, body)
 	case pingreq:
-		if len(body) > 0 {
-			err = Malformed
-		}
+		return c.ping(body)
 	case disconnect:
 		return c.disconnect(body)
-	default:
-		err = ProtocolError // A second CONNECT, AUTH without a method, or a packet of a server.
 	}
-	c.in.rest = raw
-	return err
+	return ProtocolError // A second CONNECT, AUTH without a method, or a packet of a server.
 }
 
 // first handles CONNECT, which must be the first packet (section 3.1).
@@ -98,14 +84,47 @@ func (c *Conn) first(head byte, body []byte) error {
 	if err != nil {
 		return err
 	}
+	r := c.control.Connect()
+	c.answer(r)
+	if r != Success {
+		return r
+	}
+	c.release() // The next connection may take the session over.
+	c.in.packetLimit = c.limits.Packet
 	// A client must send something within one and a half times its keep-alive
 	// (section 3.1.2.10).
 	c.in.keepAlive = time.Duration(k.keepAlive) * time.Second * 3 / 2
-	c.in.deadline = time.Time{}
 	if c.in.keepAlive == 0 {
-		_ = c.setReadDeadline(time.Time{})
+		return c.setReadDeadline(time.Time{})
 	}
-	c.in.rest = k.plain()
+	return nil
+}
+
+// handle has the Control handle a SUBSCRIBE or UNSUBSCRIBE. What it answers is
+// written before the retained messages that follow from it.
+func (c *Conn) handle(typ byte, body []byte) error {
+	check := checkSubscribe
+	if typ == unsubscribe {
+		check = checkUnsubscribe
+	}
+	if err := check(body, c.connect.Version); err != nil {
+		return err
+	}
+	c.flush() // What came before takes effect before.
+	if err := c.control.Handle(typ, body); err != nil {
+		return err
+	}
+	c.in.pushSelf = true
+	c.sendRetained()
+	return nil
+}
+
+// ping handles PINGREQ (section 3.12). Keep-alive is the gate's, so its answer is.
+func (c *Conn) ping(body []byte) error {
+	if len(body) > 0 {
+		return Malformed
+	}
+	c.in.acks = append(c.in.acks, pingresp<<4, 0)
 	return nil
 }
 
@@ -246,7 +265,8 @@ const maxPending = 64 << 10
 // drain waits until the client has read what was answered, as long as it may
 // be silent.
 func (c *Conn) drain() error {
-	if !c.full() {
+	drained := c.overfull()
+	if drained == nil {
 		return nil
 	}
 	patience := c.in.keepAlive
@@ -255,9 +275,9 @@ func (c *Conn) drain() error {
 	}
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
-	for c.full() {
+	for ; drained != nil; drained = c.overfull() {
 		select {
-		case <-c.drained:
+		case <-drained:
 		case <-limit.C:
 			return os.ErrDeadlineExceeded
 		case <-c.closed:
@@ -267,13 +287,24 @@ func (c *Conn) drain() error {
 	return nil
 }
 
-func (c *Conn) full() bool {
+// overfull returns a channel that is closed when answers are taken to be
+// written, if too many wait.
+func (c *Conn) overfull() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.out) > maxPending
+	if len(c.out) <= maxPending {
+		return nil
+	}
+	if c.drained == nil {
+		c.drained = make(chan struct{})
+	}
+	return c.drained
 }
 
-// disconnect handles DISCONNECT (section 3.14). Mochi gets a plain one.
+// errLeft ends a connection whose client has said goodbye.
+var errLeft = errors.New("the client has disconnected")
+
+// disconnect handles DISCONNECT (section 3.14).
 func (c *Conn) disconnect(body []byte) error {
 	l, err := decodeDisconnect(body, c.connect.Version)
 	if err != nil {
@@ -283,6 +314,5 @@ func (c *Conn) disconnect(body []byte) error {
 		return ProtocolError // Section 3.14.2.2.2.
 	}
 	c.leaving = delivery.Leaving{Normal: l.reason == Success, Expiry: l.expiry}
-	c.in.rest = []byte{disconnect << 4, 0}
-	return nil
+	return errLeft
 }

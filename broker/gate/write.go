@@ -3,6 +3,7 @@ package gate
 import (
 	"encoding/binary"
 	"sync"
+	"syscall"
 	"time"
 
 	"edge/broker/delivery"
@@ -11,74 +12,173 @@ import (
 // batch is how many bytes of messages go out in one write, about.
 const batch = 32 << 10
 
-// scratch is what the writer needs while it writes; a connection that is idle
-// has none.
+// directly is how many bytes one goroutine writes for the connection of another.
+const directly = 16 << 10
+
+// A scratch is what a writer needs while it writes; a connection that is idle has
+// none.
 type scratch struct {
-	buf  []byte
-	outs []delivery.Out
+	buf   []byte
+	outs  []delivery.Out
+	write func(fd uintptr) bool // s.try, made once
+	n     int                   // what try wrote of buf
+	err   error
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+var scratches = sync.Pool{New: func() any {
+	s := new(scratch)
+	s.write = s.try
+	return s
+}}
 
-// writeLoop is the one goroutine that writes to the socket.
-func (c *Conn) writeLoop() {
-	defer close(c.written)
-	defer c.finish()
-	s := scratches.Get().(*scratch)
-	for {
-		closing := c.collect(s)
-		if len(s.buf) > 0 {
-			if _, err := c.Conn.Write(s.buf); err != nil {
-				_ = c.Close()
-				return
-			}
-			s.tidy()
-			continue
-		}
-		if closing {
-			return
-		}
-		scratches.Put(s)
-		<-c.wake
-		s = scratches.Get().(*scratch)
-	}
-}
-
-// tidy lets go of the messages and of unusually large memory.
-func (s *scratch) tidy() {
+// done lets go of the messages and of unusually large memory.
+func (s *scratch) done() {
 	clear(s.outs)
+	s.outs, s.buf = s.outs[:0], s.buf[:0]
 	if cap(s.buf) > 8*batch {
 		s.buf = nil
 	}
 }
 
-// collect fills s.buf with what may be written now.
-func (c *Conn) collect(s *scratch) (closing bool) {
-	s.outs, s.buf = s.outs[:0], s.buf[:0]
+// Wake implements delivery.Link.
+func (c *Conn) Wake() {
+	if c.claim() {
+		go c.writeOn(nil)
+	}
+}
+
+// claim reports whether the caller is the one who writes now. If not, the one who
+// does will look again.
+func (c *Conn) claim() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.again = true
+	if c.writing {
+		return false
+	}
+	c.writing = true
+	return true
+}
+
+// goOn reports whether there may be something to write. If not, the caller is no
+// longer the one who writes.
+func (c *Conn) goOn() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writing, c.again = c.again, false
+	return c.writing
+}
+
+// push is Wake for a goroutine that reads a connection and holds no locks: it
+// writes what the socket takes at once, and only leaves the rest to a goroutine
+// of its own. That saves a change of goroutines for most messages.
+func (c *Conn) push() {
+	if !c.claim() {
+		return
+	}
+	if c.raw == nil {
+		go c.writeOn(nil)
+		return
+	}
+	s := scratches.Get().(*scratch)
+	for total := 0; c.goOn(); {
+		closing := c.collect(s, directly)
+		total += len(s.buf)
+		if closing || total > directly || !c.tryWrite(s) {
+			go c.writeOn(s)
+			return
+		}
+	}
+	scratches.Put(s)
+}
+
+// tryWrite writes s.buf as far as the socket takes it without waiting, leaves
+// the rest in s.buf, and reports whether there is none.
+func (c *Conn) tryWrite(s *scratch) bool {
+	s.n, s.err = 0, nil
+	if err := c.raw.Write(s.write); err != nil || s.err != nil {
+		_ = c.Close()
+		return false
+	}
+	if s.n == len(s.buf) {
+		s.done()
+		return true
+	}
+	s.buf = append(s.buf[:0], s.buf[s.n:]...)
+	return false
+}
+
+// try implements the function of syscall.RawConn.Write; that it returns true
+// means not to wait.
+func (s *scratch) try(fd uintptr) bool {
+	for s.n < len(s.buf) {
+		n, err := syscall.Write(int(fd), s.buf[s.n:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return true
+		case err != nil:
+			s.err = err
+			return true
+		}
+		s.n += n
+	}
+	return true
+}
+
+// writeOn writes what is in s, and then until there is nothing to write. It
+// closes the socket when the connection is closing.
+func (c *Conn) writeOn(s *scratch) {
+	if s == nil {
+		s = scratches.Get().(*scratch)
+	}
+	for len(s.buf) > 0 || c.goOn() {
+		if len(s.buf) == 0 {
+			closing := c.collect(s, batch)
+			if closing && len(s.buf) == 0 {
+				c.finish()
+				break
+			}
+		}
+		c.write(s)
+	}
+	scratches.Put(s)
+}
+
+// write writes s.buf, waiting for the socket if need be.
+func (c *Conn) write(s *scratch) {
+	if len(s.buf) > 0 {
+		if _, err := c.Conn.Write(s.buf); err != nil {
+			_ = c.Close()
+		}
+	}
+	s.done()
+}
+
+// collect fills s.buf with what may be written now, up to about limit bytes. If
+// that is anything, there may be more.
+func (c *Conn) collect(s *scratch, limit int) (closing bool) {
 	if c.isLive() {
-		s.outs, _ = c.session.Next(c, s.outs, batch)
+		s.outs, _ = c.session.Next(c, s.outs, limit)
 	}
 	// The packets come after the messages were taken and before them in the
 	// buffer: a SUBACK precedes the retained messages that follow from it.
 	c.mu.Lock()
 	c.unhold()
 	s.buf = append(s.buf, c.out...)
-	if len(c.out) > maxPending {
-		select {
-		case c.drained <- struct{}{}:
-		default:
-		}
+	if c.drained != nil {
+		close(c.drained)
+		c.drained = nil
 	}
 	if c.out = c.out[:0]; cap(c.out) > 4096 {
 		c.out = nil
 	}
 	closing = c.closing
+	c.again = c.again || closing || len(s.buf)+len(s.outs) > 0
 	c.mu.Unlock()
 	for i := range s.outs {
 		c.appendOut(s, &s.outs[i])
-	}
-	if len(s.outs) > 0 && len(s.buf) == 0 {
-		c.Wake() // All were dropped; there may be more.
 	}
 	return closing
 }
@@ -102,9 +202,7 @@ func (c *Conn) unhold() {
 	c.held = append(c.held[:0], c.held[n:]...)
 	if len(c.held) > 0 {
 		c.engine.Await(c)
-		if c.held[0].ticket <= c.engine.Journal().Committed() {
-			c.Wake()
-		}
+		c.again = c.again || c.held[0].ticket <= c.engine.Journal().Committed()
 	}
 }
 
@@ -119,9 +217,7 @@ func (c *Conn) appendOut(s *scratch, o *delivery.Out) {
 	s.buf = appendPublish(s.buf, o, c.connect.Version)
 	if limit := c.connect.maxPacket; limit > 0 && len(s.buf)-start > int(limit) {
 		s.buf = s.buf[:start]
-		if c.session.Discard(o.ID) {
-			c.Wake()
-		}
+		c.session.Discard(o.ID)
 	}
 }
 
