@@ -54,6 +54,7 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	}
 	b.anonymous.Store(cfg.AllowAnonymous)
 	b.limits = cfg.Limits.gate()
+	b.limits.ResponseText = cfg.ResponseInformation
 	opts := cfg.Limits.delivery()
 	opts.Command = func(t string) bool { return isCommand(prefix, t) }
 	opts.Refused = b.refused
@@ -111,8 +112,8 @@ func (b *Broker) URLs() []string {
 }
 
 // Reload applies cfg: only listeners that changed are closed or opened, and
-// certificates are read anew. On an error nothing has changed. Limits hold for
-// a broker's life; a change of them is an error.
+// certificates are read anew. On an error nothing has changed. Limits and the
+// response information hold for a broker's life; a change of them is an error.
 func (b *Broker) Reload(cfg Config) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -121,6 +122,9 @@ func (b *Broker) Reload(cfg Config) error {
 	}
 	if cfg.Limits != b.cfg.Limits {
 		return errors.New("reload the broker: its limits hold until edge is restarted")
+	}
+	if cfg.ResponseInformation != b.cfg.ResponseInformation {
+		return errors.New("reload the broker: its response_information holds until edge is restarted")
 	}
 	var kept, gone []*listener
 	var added []Listener
@@ -242,7 +246,8 @@ func (l Limits) gate() gate.Limits {
 	return gate.Limits{
 		ConnectTimeout: l.ConnectTimeout, PacketBefore: l.PacketBefore, Packet: l.Packet,
 		TopicBytes: l.TopicBytes, TopicLevels: l.TopicLevels, ReceiveMaximum: l.ReceiveMaximum,
-		MaxExpiry: l.expiry(),
+		MaxExpiry: l.expiry(), UserProperties: l.UserProperties, TopicAliases: l.TopicAliases,
+		Idle: l.Idle, PacketRate: l.PacketRate,
 	}
 }
 

@@ -103,10 +103,20 @@ func TestValidate(t *testing.T) {
 			t.Errorf("Validate(%+v) = %v, want %q", tt.listeners, err, tt.want)
 		}
 	}
+	for text, want := range map[string]string{
+		"": "", "reply/%c": "", "reply": "", "reply/%d": "only %c", "100%": "only %c", "reply/#": "wildcard",
+	} {
+		cfg := DefaultConfig()
+		cfg.ResponseInformation = text
+		err := cfg.Validate()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), "response_information: ") || !strings.Contains(err.Error(), want)) {
+			t.Errorf("Validate of response_information %q = %v, want %q", text, err, want)
+		}
+	}
 	cfg := DefaultConfig()
-	cfg.Limits = Limits{QueueOverflow: "drop"}
+	cfg.Limits = Limits{QueueOverflow: "drop", TopicAliases: -1, UserProperties: -1}
 	err := cfg.Validate()
-	for _, path := range []string{"packet_before", "packet", "topic_bytes", "window", "sessions", "connect_timeout", "session_expiry", "queue_overflow"} {
+	for _, path := range []string{"packet_before", "packet", "topic_bytes", "topic_aliases", "user_properties", "packet_rate", "idle", "window", "sessions", "connect_timeout", "session_expiry", "queue_overflow"} {
 		if err == nil || !strings.Contains(err.Error(), "limits."+path+":") {
 			t.Errorf("Validate of zero limits does not name limits.%s: %v", path, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"edge/internal/config"
+	"edge/internal/topic"
 )
 
 // Config is the `broker:` section of the configuration.
@@ -16,6 +17,8 @@ type Config struct {
 	AllowAnonymous bool       `yaml:"allow_anonymous" doc:"Lets clients in that show no credentials; for listeners on the loopback interface and for tests."`
 	Listeners      []Listener `yaml:"listeners" doc:"The addresses at which clients connect."`
 	Limits         Limits     `yaml:"limits" doc:"What one client can make grow at most."`
+
+	ResponseInformation string `yaml:"response_information" doc:"Where MQTT 5 clients that ask for it may have responses sent, like reply/%c; %c is the client id. Empty is nowhere in particular."`
 }
 
 // A Listener is one address at which clients connect.
@@ -33,6 +36,10 @@ type Limits struct {
 	Packet         int           `yaml:"packet" doc:"Bytes of a packet after that."`
 	TopicBytes     int           `yaml:"topic_bytes" doc:"Bytes of a topic name or filter."`
 	TopicLevels    int           `yaml:"topic_levels" doc:"Levels of a topic name or filter."`
+	UserProperties int           `yaml:"user_properties" doc:"User properties of one packet."`
+	TopicAliases   int           `yaml:"topic_aliases" doc:"Topic aliases of one client, each way; 0 turns them off."`
+	PacketRate     int           `yaml:"packet_rate" doc:"Bytes per second that a packet must come at once it has begun."`
+	Idle           time.Duration `yaml:"idle" doc:"Longest silence of a client, whatever its keep-alive."`
 	ReceiveMaximum int           `yaml:"receive_maximum" doc:"QoS 1 and 2 messages that a client may have sent without an acknowledgement."`
 	Window         int           `yaml:"window" doc:"QoS 1 and 2 messages on their way to one client; its own receive maximum may be smaller."`
 	QoS0Bytes      int           `yaml:"qos0_bytes" doc:"Bytes of QoS 0 messages that wait for a slow client; beyond, the oldest are dropped and counted."`
@@ -67,6 +74,10 @@ func DefaultConfig() Config {
 		Packet:         1 << 20,
 		TopicBytes:     1024,
 		TopicLevels:    32,
+		UserProperties: 64,
+		TopicAliases:   64,
+		PacketRate:     1024,
+		Idle:           2 * 24 * time.Hour,
 		ReceiveMaximum: 1024,
 		Window:         128,
 		QoS0Bytes:      4 << 20,
@@ -83,7 +94,7 @@ func DefaultConfig() Config {
 
 // Validate reports everything that is wrong with c, by path.
 func (c Config) Validate() error {
-	errs := []error{config.In("limits", c.Limits.validate())}
+	errs := []error{config.In("limits", c.Limits.validate()), checkResponseInformation(c.ResponseInformation)}
 	seen := make(map[string]int)
 	for i, l := range c.Listeners {
 		path := "listeners[" + itoa(i) + "]"
@@ -94,6 +105,23 @@ func (c Config) Validate() error {
 		seen[l.URL] = i
 	}
 	return errors.Join(errs...)
+}
+
+// checkResponseInformation wants what becomes a topic name, since that is what
+// clients make of it.
+func checkResponseInformation(s string) error {
+	const path = "response_information"
+	plain := strings.ReplaceAll(s, "%c", "c")
+	switch {
+	case s == "":
+		return nil
+	case strings.Contains(plain, "%"):
+		return config.Errorf(path, "%q: only %%c, the client id, may follow a %%", s)
+	}
+	if err := topic.CheckName(plain); err != nil {
+		return config.Errorf(path, "%w", err)
+	}
+	return nil
 }
 
 func (l Limits) validate() error {
@@ -108,6 +136,9 @@ func (l Limits) validate() error {
 	check("packet", l.Packet, 1024, 256<<20)
 	check("topic_bytes", l.TopicBytes, 16, 65535)
 	check("topic_levels", l.TopicLevels, 5, 200)
+	check("user_properties", l.UserProperties, 0, 10_000)
+	check("topic_aliases", l.TopicAliases, 0, 65535)
+	check("packet_rate", l.PacketRate, 1, 1<<20)
 	check("receive_maximum", l.ReceiveMaximum, 1, 65535)
 	check("window", l.Window, 1, 65535)
 	check("qos0_bytes", l.QoS0Bytes, 1024, big)
@@ -119,6 +150,9 @@ func (l Limits) validate() error {
 	check("retained_bytes", l.RetainedBytes, 1024, big)
 	if l.ConnectTimeout < 100*time.Millisecond || l.ConnectTimeout > time.Minute {
 		errs = append(errs, config.Errorf("connect_timeout", "must be 100ms to 1m, not %v", l.ConnectTimeout))
+	}
+	if l.Idle < 2*time.Second || l.Idle > 366*24*time.Hour {
+		errs = append(errs, config.Errorf("idle", "must be 2s to 366d, not %v", l.Idle))
 	}
 	if l.SessionExpiry < time.Second || l.SessionExpiry/time.Second >= math.MaxUint32 {
 		errs = append(errs, config.Errorf("session_expiry", "must be 1s to 136 years, not %v", l.SessionExpiry))

@@ -30,6 +30,14 @@ type Limits struct {
 	TopicLevels    int           // of a topic name or filter
 	ReceiveMaximum int           // QoS 1 and 2 messages of a client that wait for their acknowledgement
 	MaxExpiry      uint32        // seconds; the longest session expiry
+	UserProperties int           // of a packet
+	TopicAliases   int           // that a client may set, and that may be set for it
+	Idle           time.Duration // the longest silence of a client
+	PacketRate     int           // bytes per second that a packet must come at once it has begun
+
+	// ResponseText is the Response Information that CONNACK gives to those who
+	// ask for it, with %c for the client identifier; empty is none.
+	ResponseText string
 }
 
 func (l *Limits) topicTooBig(s string) bool {
@@ -65,6 +73,7 @@ type Conn struct {
 	in      inbound // of the reader
 	connect *Connect
 	leaving delivery.Leaving
+	aliases aliases // of the writer
 
 	mu       sync.Mutex
 	session  *delivery.Session // set by Begin
@@ -225,7 +234,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // answer writes CONNACK with r.
 func (c *Conn) answer(r Reason) {
 	c.mu.Lock()
-	c.out = c.connect.appendConnack(c.out, r, c.present, c.limits)
+	c.out = c.connect.appendConnack(c.out, Violation{Reason: r}, c.present, c.limits)
 	c.answered, c.live = true, r == Success
 	c.mu.Unlock()
 	c.in.pushSelf = true
@@ -249,10 +258,12 @@ func (c *Conn) Kick() { c.End(TakenOver) }
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
 // End tells the client why (MQTT 5.0, section 3.14) and closes the connection.
-func (c *Conn) End(r Reason) {
+func (c *Conn) End(r Reason) { c.end(Violation{Reason: r}) }
+
+func (c *Conn) end(v Violation) {
 	c.mu.Lock()
 	if c.live && c.connect.Version == 5 && !c.closing {
-		c.out = append(c.out, disconnect<<4, 1, byte(r))
+		c.out = c.connect.appendDisconnect(c.out, v)
 	}
 	c.mu.Unlock()
 	_ = c.Close()
@@ -306,11 +317,11 @@ func (c *Conn) finish() {
 // fail ends the connection because of err and returns it.
 func (c *Conn) fail(err error) error {
 	c.flush()
-	var r Reason
+	v, ok := violation(err)
 	switch {
-	case errors.As(err, &r):
+	case ok:
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		r = KeepAliveTimeout
+		v = c.tooSlow()
 	default: // The peer has gone, or never spoke MQTT.
 		c.mu.Lock()
 		c.received = errors.Is(err, io.EOF)
@@ -320,9 +331,9 @@ func (c *Conn) fail(err error) error {
 	}
 	if c.connect != nil && !c.answered {
 		c.mu.Lock()
-		c.out = c.connect.appendConnack(c.out, r, false, c.limits)
+		c.out = c.connect.appendConnack(c.out, v, false, c.limits)
 		c.mu.Unlock()
 	}
-	c.End(r)
+	c.end(v)
 	return err
 }

@@ -3,8 +3,10 @@ package gate
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
+	"fmt"
+	"math"
+	"time"
 
 	"edge/broker/delivery"
 	"edge/broker/journal"
@@ -22,11 +24,15 @@ type Connect struct {
 	HasUser  bool
 	HasPass  bool
 
-	keepAlive     uint16
+	keepAlive     uint16        // seconds; after settle, that of the broker if it has another
+	serverAlive   bool          // keepAlive is not what the client asked for
+	silence       time.Duration // the longest that the client may say nothing
 	sessionExpiry uint32
 	window        uint16 // receive maximum of the client
+	aliases       uint16 // topic aliases that may be sent to the client
 	maxPacket     uint32 // 0 is no limit
 	problemInfo   bool
+	responseInfo  bool
 	will          *delivery.Will
 }
 
@@ -37,63 +43,112 @@ var errNotMQTT = errors.New("the first packet is no CONNECT of MQTT")
 // nobody to answer to; otherwise the error is a Reason for CONNACK.
 func decodeConnect(body []byte, lim *Limits) (*Connect, error) {
 	c := cursor{b: body}
-	name := string(c.binary())
-	level := c.byte()
+	name := string(c.at("protocol name").binary())
+	level := c.at("protocol version").byte()
 	if c.err != nil || name != "MQTT" && name != "MQIsdp" {
 		return nil, errNotMQTT
 	}
-	k := &Connect{Version: level}
+	k := &Connect{Version: level, problemInfo: true}
 	if name == "MQIsdp" && level != 3 || name == "MQTT" && level != 4 && level != 5 {
 		k.Version = 4 // Section 3.1.2.2: they understand only the oldest answer.
 		if name == "MQTT" && level > 5 {
 			k.Version = 5
 		}
-		return k, UnsupportedVersion
+		return k, Violation{UnsupportedVersion, fmt.Sprintf("%s version %d; here are MQTT 5.0, 3.1.1 and 3.1", name, level)}
 	}
 	return k, k.decode(&c, lim)
 }
 
 func (k *Connect) decode(c *cursor, lim *Limits) error {
-	flags := c.byte()
-	k.keepAlive = c.uint16()
+	flags := c.at("connect flags").byte()
 	k.Clean = flags&2 != 0
 	k.HasUser, k.HasPass = flags&0x80 != 0, flags&0x40 != 0
-	if c.err != nil || flags&1 != 0 || k.Version < 5 && k.HasPass && !k.HasUser {
-		return Malformed
-	}
+	k.checkFlags(c, flags)
+	k.keepAlive = c.at("keep-alive").uint16()
 	p := &properties{receiveMaximum: 65535, problemInfo: 1}
 	if k.Version == 5 {
-		p = c.properties(connect)
+		p = c.properties(connect, lim.UserProperties)
 	}
-	k.ClientID = c.text()
-	willErr := k.decodeWill(c, flags, lim)
+	k.maxPacket, k.problemInfo = p.maximumPacketSize, p.problemInfo == 1 // CONNACK must know them now.
+	k.ClientID = c.at("client identifier").text()
+	var willErr error
+	if flags&4 != 0 {
+		willErr = k.decodeWill(c, flags, lim)
+	}
 	if k.HasUser {
-		k.Username = c.text()
+		k.Username = c.at("user name").text()
 	}
 	if k.HasPass {
-		k.Password = bytes.Clone(c.binary())
+		k.Password = bytes.Clone(c.at("password").binary())
 	}
-	switch {
-	case c.err != nil:
-		return c.err
+	switch err := c.end(); {
+	case err != nil:
+		return err
 	case willErr != nil:
 		return willErr
-	case len(c.b) > 0:
-		return Malformed
 	}
-	return k.settle(p)
+	return k.settle(p, lim)
+}
+
+// checkFlags checks the connect flags (sections 3.1.2.3 to 3.1.2.9).
+func (k *Connect) checkFlags(c *cursor, flags byte) {
+	switch {
+	case flags&1 != 0:
+		c.refuse(Malformed, "have the reserved bit")
+	case flags&4 == 0 && flags&0x38 != 0:
+		c.refuse(Malformed, "have QoS or retain of a will, but no will")
+	case flags>>3&3 == 3:
+		c.refuse(Malformed, "have QoS 3 for the will")
+	case k.Version < 5 && k.HasPass && !k.HasUser: // MQTT 3.1.1, section 3.1.2.9.
+		c.refuse(Malformed, "have a password, but no user name")
+	}
 }
 
 // settle takes over the properties and what the versions say differently.
-func (k *Connect) settle(p *properties) error {
-	if p.got(authMethod) {
-		return BadAuthMethod // Section 4.12: the server does not have the method.
+func (k *Connect) settle(p *properties, lim *Limits) error {
+	switch {
+	case p.got(authMethod): // Section 4.12: the server does not have the method.
+		return Violation{BadAuthMethod, "there is none but user name and password"}
+	case p.got(authData): // Section 3.1.2.11.10.
+		return Violation{ProtocolError, "Authentication Data is there without a method"}
 	}
 	k.sessionExpiry = p.sessionExpiry
 	if k.Version < 5 && !k.Clean {
 		k.sessionExpiry = delivery.Forever
 	}
-	k.window, k.maxPacket, k.problemInfo = p.receiveMaximum, p.maximumPacketSize, p.problemInfo == 1
+	k.window, k.responseInfo = p.receiveMaximum, p.responseInfo == 1
+	k.aliases = min(p.topicAliasMaximum, uint16(lim.TopicAliases))
+	k.limitSilence(lim.Idle)
+	if err := k.identify(); err != nil {
+		return err
+	}
+	if n := len(k.appendConnack(nil, Violation{}, false, lim)); !k.fits(n) {
+		// The client would not know the limits (section 3.1.2.11.4).
+		return Violation{ImplementationError, fmt.Sprintf("Maximum Packet Size is too small for a CONNACK of %d bytes", n)}
+	}
+	return nil
+}
+
+// limitSilence sets how long the client may be silent: one and a half times its
+// keep-alive (section 3.1.2.10), but never beyond idle. MQTT 5 has a way to tell
+// a client that its keep-alive is too long or missing (section 3.2.2.3.14).
+func (k *Connect) limitSilence(idle time.Duration) {
+	k.silence = time.Duration(k.keepAlive) * time.Second * 3 / 2
+	if k.silence > 0 && k.silence <= idle {
+		return
+	}
+	if k.Version < 5 {
+		k.silence = idle
+		return
+	}
+	k.serverAlive = true
+	k.keepAlive = uint16(min(math.MaxUint16, idle*2/3/time.Second))
+	k.silence = time.Duration(k.keepAlive) * time.Second * 3 / 2
+}
+
+// identify gives a client without an identifier one (section 3.1.3.1), where its
+// version has such clients.
+func (k *Connect) identify() error {
 	if k.ClientID != "" {
 		return nil
 	}
@@ -107,88 +162,33 @@ func (k *Connect) settle(p *properties) error {
 	return nil
 }
 
+// decodeWill reads the will. It returns what is wrong with a will that has the
+// right form.
 func (k *Connect) decodeWill(c *cursor, flags byte, lim *Limits) error {
-	qos, retain := flags>>3&3, flags&0x20 != 0
-	if flags&4 == 0 {
-		if qos != 0 || retain {
-			c.fail() // Sections 3.1.2.6 and 3.1.2.7.
-		}
-		return nil
-	}
 	p := new(properties)
 	if k.Version == 5 {
-		p = c.properties(will)
+		p = c.properties(will, lim.UserProperties)
 	}
-	name, payload := c.text(), c.binary()
-	if c.err != nil || qos > 2 {
-		c.fail()
+	name := c.at("will topic").text()
+	payload := c.at("will payload").binary()
+	if c.err != nil {
 		return nil
 	}
-	if topic.CheckName(name) != nil || lim.topicTooBig(name) || name[0] == '$' {
-		return BadTopic
+	if err := topic.CheckName(name); err != nil {
+		return Violation{Malformed, "will: " + err.Error()}
+	}
+	if lim.topicTooBig(name) || name[0] == '$' {
+		return Violation{BadTopic, "the topic of the will is too long, has too many levels, or begins with $"}
 	}
 	if p.message.Text && !validText(payload) {
-		return BadPayload
+		return Violation{BadPayload, "the payload of the will is not the UTF-8 that it is said to be"}
 	}
-	m := journal.Message{Topic: name, Payload: append([]byte{}, payload...), QoS: qos, Retain: retain, Origin: k.ClientID}
+	m := journal.Message{
+		Topic: name, Payload: append([]byte{}, payload...), QoS: flags >> 3 & 3, Retain: flags&0x20 != 0, Origin: k.ClientID,
+	}
 	if p.has&^(1<<messageExpiry|1<<willDelay) != 0 {
 		m.Props = &p.message
 	}
 	k.will = &delivery.Will{Message: &delivery.Message{Message: m}, Delay: p.willDelay, Expiry: p.messageExpiry}
 	return nil
-}
-
-// plain returns a CONNECT for mochi: who the client is, without everything that
-// the gate and delivery do themselves. Its session ends with the connection. Its
-// credentials are asked of the gate; mochi would refuse empty ones.
-func (k *Connect) plain() []byte {
-	name := "MQTT"
-	if k.Version == 3 {
-		name = "MQIsdp"
-	}
-	b := appendText(nil, name)
-	b = append(b, k.Version, 2)
-	b = binary.BigEndian.AppendUint16(b, 65535) // mochi warns of short ones; the gate has the true one.
-	if k.Version == 5 {
-		b = append(b, 0)
-	}
-	b = appendText(b, k.ClientID)
-	return append(appendVarint([]byte{connect << 4}, uint32(len(b))), b...)
-}
-
-// appendConnack appends the CONNACK for k (section 3.2).
-func (k *Connect) appendConnack(b []byte, r Reason, present bool, lim *Limits) []byte {
-	var ack byte
-	if present && r == Success {
-		ack = 1
-	}
-	if k.Version < 5 {
-		if k.Version == 3 {
-			ack = 0 // MQTT 3.1 has no session present.
-		}
-		if code, ok := r.v3(); ok {
-			b = append(b, connack<<4, 2, ack, code)
-		}
-		return b
-	}
-	var p []byte
-	if r == Success {
-		p = k.appendAnnouncement(p, lim)
-	}
-	b = appendVarint(append(b, connack<<4), uint32(2+varintLen(uint32(len(p)))+len(p)))
-	b = appendVarint(append(b, ack, byte(r)), uint32(len(p)))
-	return append(b, p...)
-}
-
-// appendAnnouncement tells the client what the broker does and what not.
-func (k *Connect) appendAnnouncement(p []byte, lim *Limits) []byte {
-	if k.sessionExpiry > lim.MaxExpiry {
-		p = binary.BigEndian.AppendUint32(append(p, sessionExpiry), lim.MaxExpiry)
-	}
-	p = binary.BigEndian.AppendUint16(append(p, receiveMaximum), uint16(lim.ReceiveMaximum))
-	p = binary.BigEndian.AppendUint32(append(p, maximumPacketSize), uint32(lim.Packet))
-	if k.Assigned {
-		p = appendText(append(p, assignedClientID), k.ClientID)
-	}
-	return append(p, sharedAvailable, 0)
 }

@@ -9,7 +9,7 @@ import (
 
 // flow handles the packets that answer others (sections 3.4 to 3.7).
 func (c *Conn) flow(typ byte, body []byte) error {
-	id, r, err := decodeAck(typ, body, c.connect.Version)
+	id, r, err := decodeAck(typ, body, c.connect.Version, c.limits)
 	if err != nil {
 		return err
 	}
@@ -35,25 +35,31 @@ func (c *Conn) flow(typ byte, body []byte) error {
 
 func (c *Conn) acknowledged(wake bool) { c.in.pushSelf = c.in.pushSelf || wake }
 
-func known(found bool) Reason {
+func known(found bool) Violation {
 	if found {
-		return Success
+		return Violation{}
 	}
-	return UnknownID
+	return Violation{Reason: UnknownID}
 }
 
 // acknowledge sends an acknowledgement when t is committed, after all earlier
 // ones (section 4.6).
-func (c *Conn) acknowledge(head byte, id uint16, r Reason, t journal.Ticket) error {
+func (c *Conn) acknowledge(head byte, id uint16, v Violation, t journal.Ticket) error {
 	h := held{ticket: t, n: 4, packet: [5]byte{head, 2, byte(id >> 8), byte(id)}}
-	if r != Success && c.connect.Version == 5 {
-		h.packet[1], h.packet[4], h.n = 3, byte(r), 5
+	if v.Reason != Success && c.connect.Version == 5 {
+		h.packet[1], h.packet[4], h.n = 3, byte(v.Reason), 5
 	}
-	if !c.in.holding && (t == 0 || t <= c.engine.Journal().Committed()) {
-		c.in.acks = append(c.in.acks, h.packet[:h.n]...)
-		return nil
+	if c.in.holding || t > 0 && t > c.engine.Journal().Committed() {
+		return c.hold(h)
 	}
-	return c.hold(h)
+	if v.Detail != "" && h.n == 5 {
+		if p := c.connect.appendReason(nil, v.Detail, 6); len(p) > 0 {
+			c.in.acks = appendWithProperties(c.in.acks, head>>4, h.packet[2:5], p)
+			return nil
+		}
+	}
+	c.in.acks = append(c.in.acks, h.packet[:h.n]...)
+	return nil
 }
 
 // hold puts an acknowledgement behind those that wait for the journal.

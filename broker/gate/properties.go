@@ -1,6 +1,9 @@
 package gate
 
 import (
+	"fmt"
+	"strconv"
+
 	"edge/broker/journal"
 )
 
@@ -20,6 +23,8 @@ const (
 	problemInfo       = 0x17
 	willDelay         = 0x18
 	responseInfo      = 0x19
+	responseText      = 0x1A
+	serverReference   = 0x1C
 	reasonString      = 0x1F
 	receiveMaximum    = 0x21
 	topicAliasMaximum = 0x22
@@ -36,31 +41,34 @@ const (
 // will stands for the properties of a will, which have their own set.
 const will = 0
 
-// allowed has a bit for each packet type in which a client may send a property.
-var allowed = map[byte]uint16{
-	payloadFormat:     1<<publish | 1<<will,
-	messageExpiry:     1<<publish | 1<<will,
-	contentType:       1<<publish | 1<<will,
-	responseTopic:     1<<publish | 1<<will,
-	correlationData:   1<<publish | 1<<will,
-	subscriptionID:    1 << subscribe,
-	sessionExpiry:     1<<connect | 1<<disconnect,
-	authMethod:        1<<connect | 1<<auth,
-	authData:          1<<connect | 1<<auth,
-	problemInfo:       1 << connect,
-	willDelay:         1 << will,
-	responseInfo:      1 << connect,
-	reasonString:      1<<puback | 1<<pubrec | 1<<pubrel | 1<<pubcomp | 1<<disconnect | 1<<auth,
-	receiveMaximum:    1 << connect,
-	topicAliasMaximum: 1 << connect,
-	topicAlias:        1 << publish,
-	maximumPacketSize: 1 << connect,
-	userProperty: 1<<connect | 1<<will | 1<<publish | 1<<puback | 1<<pubrec | 1<<pubrel | 1<<pubcomp |
-		1<<subscribe | 1<<unsubscribe | 1<<disconnect | 1<<auth,
+// kinds are the properties that a client may send (section 2.2.2.2), by
+// identifier.
+var kinds = [64]struct {
+	name   string
+	client uint16 // a bit for each type of packet in which a client may send it
+	server uint16 // and for each in which only a server may
+}{
+	payloadFormat:     {"Payload Format Indicator", 1<<publish | 1<<will, 0},
+	messageExpiry:     {"Message Expiry Interval", 1<<publish | 1<<will, 0},
+	contentType:       {"Content Type", 1<<publish | 1<<will, 0},
+	responseTopic:     {"Response Topic", 1<<publish | 1<<will, 0},
+	correlationData:   {"Correlation Data", 1<<publish | 1<<will, 0},
+	subscriptionID:    {"Subscription Identifier", 1 << subscribe, 1 << publish},
+	sessionExpiry:     {"Session Expiry Interval", 1<<connect | 1<<disconnect, 0},
+	authMethod:        {"Authentication Method", 1<<connect | 1<<auth, 0},
+	authData:          {"Authentication Data", 1<<connect | 1<<auth, 0},
+	problemInfo:       {"Request Problem Information", 1 << connect, 0},
+	willDelay:         {"Will Delay Interval", 1 << will, 0},
+	responseInfo:      {"Request Response Information", 1 << connect, 0},
+	serverReference:   {"Server Reference", 0, 1 << disconnect},
+	reasonString:      {"Reason String", 1<<puback | 1<<pubrec | 1<<pubrel | 1<<pubcomp | 1<<disconnect | 1<<auth, 0},
+	receiveMaximum:    {"Receive Maximum", 1 << connect, 0},
+	topicAliasMaximum: {"Topic Alias Maximum", 1 << connect, 0},
+	topicAlias:        {"Topic Alias", 1 << publish, 0},
+	maximumPacketSize: {"Maximum Packet Size", 1 << connect, 0},
+	userProperty: {"User Property", 1<<connect | 1<<will | 1<<publish | 1<<puback | 1<<pubrec | 1<<pubrel | 1<<pubcomp |
+		1<<subscribe | 1<<unsubscribe | 1<<disconnect | 1<<auth, 0},
 }
-
-// maxUserProperties bounds what one packet may carry.
-const maxUserProperties = 64
 
 // properties are the properties of one packet. has tells which were there.
 type properties struct {
@@ -81,27 +89,50 @@ type properties struct {
 
 func (p *properties) got(id byte) bool { return p.has&(1<<id) != 0 }
 
-// properties reads the property block of a packet of the given type. Unknown,
-// misplaced and repeated properties are errors (section 2.2.2.2).
-func (c *cursor) properties(packet byte) *properties {
+// properties reads the property block of a packet of the given type, with users
+// user properties at most.
+func (c *cursor) properties(packet byte, users int) *properties {
 	p := &properties{receiveMaximum: 65535, problemInfo: 1}
-	block := cursor{b: c.bytes(int(c.varint()))}
+	block := cursor{b: c.at("property length").bytes(int(c.varint()))}
 	for len(block.b) > 0 && c.err == nil {
-		id := block.varint()
-		if block.err != nil || id > 63 || allowed[byte(id)]&(1<<packet) == 0 {
-			c.fail()
-			break
+		if id := block.identifier(packet, p); id == userProperty && len(p.message.User) == users {
+			// Section 2.4: a limit of the implementation, not a fault.
+			block.refuse(QuotaExceeded, "is there more than "+strconv.Itoa(users)+" times")
+		} else {
+			block.property(id, p)
 		}
-		if p.got(byte(id)) && id != userProperty {
-			c.b, c.err = nil, ProtocolError
-			break
-		}
-		p.has |= 1 << id
-		if block.property(byte(id), p); block.err != nil {
+		if block.err != nil {
 			c.b, c.err = nil, block.err
 		}
 	}
 	return p
+}
+
+// identifier reads which property follows. One that is unknown or of another
+// packet makes the packet malformed (section 2.2.2.2); one that only a server
+// may send, and one that is repeated, are protocol errors.
+func (c *cursor) identifier(packet byte, p *properties) byte {
+	id := c.at("property identifier").varint()
+	if c.err != nil {
+		return 0
+	}
+	if id >= uint32(len(kinds)) || kinds[id].name == "" {
+		c.refuse(Malformed, fmt.Sprintf("0x%02X is not one that a client sends", id))
+		return 0
+	}
+	c.at(kinds[id].name)
+	switch {
+	case kinds[id].server&(1<<packet) != 0:
+		c.refuse(ProtocolError, "is sent by servers only")
+	case kinds[id].client&(1<<packet) == 0:
+		c.refuse(Malformed, "does not belong into this packet")
+	case p.got(byte(id)) && id != userProperty:
+		c.refuse(ProtocolError, "is there twice")
+	default:
+		p.has |= 1 << id
+		return byte(id)
+	}
+	return 0
 }
 
 // property reads the value of one property.
@@ -115,12 +146,12 @@ func (c *cursor) property(id byte, p *properties) {
 		p.message.ContentType = c.text()
 	case responseTopic:
 		p.message.ResponseTopic = c.text()
-		c.check(!hasWildcard(p.message.ResponseTopic) && p.message.ResponseTopic != "")
+		c.check(!hasWildcard(p.message.ResponseTopic) && p.message.ResponseTopic != "", "is no topic name")
 	case correlationData:
 		p.message.CorrelationData = append([]byte{}, c.binary()...)
 	case subscriptionID:
 		p.subscriptionID = c.varint()
-		c.check(p.subscriptionID != 0)
+		c.check(p.subscriptionID != 0, "is 0")
 	case sessionExpiry:
 		p.sessionExpiry = c.uint32()
 	case authMethod:
@@ -137,33 +168,26 @@ func (c *cursor) property(id byte, p *properties) {
 		c.text()
 	case receiveMaximum:
 		p.receiveMaximum = c.uint16()
-		c.check(p.receiveMaximum != 0)
+		c.check(p.receiveMaximum != 0, "is 0")
 	case topicAliasMaximum:
 		p.topicAliasMaximum = c.uint16()
 	case topicAlias:
-		p.topicAlias = c.uint16()
+		if p.topicAlias = c.uint16(); p.topicAlias == 0 {
+			c.refuse(BadTopicAlias, "is 0") // Section 3.3.2.3.4.
+		}
 	case maximumPacketSize:
 		p.maximumPacketSize = c.uint32()
-		c.check(p.maximumPacketSize != 0)
+		c.check(p.maximumPacketSize != 0, "is 0")
 	case userProperty:
 		p.message.User = append(p.message.User, journal.UserProperty{Name: c.text(), Value: c.text()})
-		c.check(len(p.message.User) <= maxUserProperties)
 	}
 }
 
 // flag reads a byte that must be 0 or 1.
 func (c *cursor) flag() byte {
 	v := c.byte()
-	c.check(v <= 1)
+	c.check(v <= 1, "is neither 0 nor 1")
 	return v
-}
-
-// check makes a value that has the right form but is not allowed a protocol
-// error.
-func (c *cursor) check(ok bool) {
-	if !ok && c.err == nil {
-		c.b, c.err = nil, ProtocolError
-	}
 }
 
 func hasWildcard(s string) bool {

@@ -19,7 +19,7 @@ type publication struct {
 	payload []byte
 }
 
-func decodePublish(qos byte, body []byte, version byte) (p publication, err error) {
+func decodePublish(qos byte, body []byte, version byte, lim *Limits) (p publication, err error) {
 	if len(body) < 2 {
 		return p, Malformed
 	}
@@ -48,7 +48,7 @@ func decodePublish(qos byte, body []byte, version byte) (p publication, err erro
 		return p, nil
 	}
 	c := cursor{b: p.payload}
-	p.props = c.properties(publish)
+	p.props = c.properties(publish, lim.UserProperties)
 	p.payload = c.b
 	return p, c.err
 }
@@ -59,7 +59,7 @@ func (c *Conn) publish(head byte, body []byte) error {
 	if qos == 3 || qos == 0 && head&8 != 0 {
 		return Malformed
 	}
-	p, err := decodePublish(qos, body, c.connect.Version)
+	p, err := decodePublish(qos, body, c.connect.Version, c.limits)
 	if err != nil {
 		return err
 	}
@@ -91,24 +91,27 @@ func (c *Conn) forbid(qos byte, id uint16) error {
 	if qos == 2 {
 		head = pubrec << 4
 	}
-	return c.acknowledge(head, id, NotAuthorized, 0)
+	return c.acknowledge(head, id, Violation{NotAuthorized, "topics that begin with $ are the broker's"}, 0)
 }
 
 // route finds the receivers of a topic.
 func (c *Conn) route(name []byte, p *properties) (*delivery.Route, error) {
 	if p != nil && p.got(topicAlias) {
-		return nil, BadTopicAlias // CONNACK announced none (section 3.2.2.3.8).
+		var err error
+		if name, err = c.resolve(name, p.topicAlias); err != nil {
+			return nil, err
+		}
 	}
 	r, err := c.in.publisher.Route(name)
 	switch {
 	case err == nil:
 		return r, nil
 	case len(name) == 0:
-		return nil, ProtocolError
+		return nil, Violation{ProtocolError, "a topic must have a name"}
 	case !validText(name) || hasWildcard(string(name)):
-		return nil, Malformed
+		return nil, Violation{Malformed, err.Error()}
 	}
-	return nil, BadTopic
+	return nil, Violation{BadTopic, err.Error()}
 }
 
 // message takes a message from the block of messages and copies payload into
@@ -157,7 +160,7 @@ func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, id uint16) error 
 			return ReceiveMaximum
 		}
 		if !fresh {
-			return c.acknowledge(pubrec<<4, id, Success, t)
+			return c.acknowledge(pubrec<<4, id, Violation{}, t)
 		}
 	}
 	t, verdict := c.in.publisher.Publish(r, m, id)
@@ -166,7 +169,7 @@ func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, id uint16) error 
 	}
 	reason, err := c.reasonFor(verdict)
 	if m.QoS == 2 {
-		if reason >= Unspecified || err != nil {
+		if reason.Reason >= Unspecified || err != nil {
 			c.session.Disown(id)
 		} else {
 			c.session.Owned(id, t)
@@ -183,20 +186,27 @@ func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, id uint16) error 
 
 // reasonFor says how a verdict is told to the publisher. Before MQTT 5 there is
 // no way to refuse a message but to close the connection.
-func (c *Conn) reasonFor(v delivery.Verdict) (Reason, error) {
+func (c *Conn) reasonFor(v delivery.Verdict) (Violation, error) {
 	switch v {
 	case delivery.NoSubscribers:
-		return NoSubscribers, nil
+		return Violation{Reason: NoSubscribers}, nil
 	case delivery.Refused:
 		if c.connect.Version < 5 {
-			return Success, nil // It is told on the topic of results.
+			return Violation{}, nil // It is told on the topic of results.
 		}
-		return ImplementationError, nil
-	case delivery.Full, delivery.Unavailable:
-		if c.connect.Version < 5 {
-			return 0, QuotaExceeded
-		}
-		return QuotaExceeded, nil
+		return Violation{ImplementationError, "a command must not be retained"}, nil
+	case delivery.Full:
+		return c.full("a queue for this topic, or the store of retained messages, is full")
+	case delivery.Unavailable:
+		return c.full("the message cannot be stored now")
 	}
-	return Success, nil
+	return Violation{}, nil
+}
+
+func (c *Conn) full(detail string) (Violation, error) {
+	v := Violation{QuotaExceeded, detail}
+	if c.connect.Version < 5 {
+		return v, v
+	}
+	return v, nil
 }

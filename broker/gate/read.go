@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -18,10 +19,12 @@ type inbound struct {
 	small       int // reads in a row that used little of buf
 	packetLimit int
 	fresh       []fresh
-	deadline    time.Time
-	keepAlive   time.Duration
+	deadline    time.Time     // until which the socket waits
+	begun       time.Time     // when a packet had begun and not ended
+	silence     time.Duration // the longest there may be; 0 before CONNECT
 
 	publisher *delivery.Publisher
+	aliases   [][]byte           // topics by the alias that the client gave them
 	payloads  []byte             // block that payloads are copied into
 	messages  []delivery.Message // block of messages
 	acks      []byte             // acknowledgements, written at the end of a block of input
@@ -58,8 +61,8 @@ func (c *Conn) step() error {
 	if typ == publish {
 		return c.publish(raw[0], body)
 	}
-	if raw[0]&15 != flagsOf[typ] {
-		return Malformed
+	if err := checkFlags(raw, c.connect.Version); err != nil {
+		return err
 	}
 	switch typ {
 	case puback, pubrec, pubrel, pubcomp:
@@ -90,13 +93,7 @@ func (c *Conn) first(head byte, body []byte) error {
 		return r
 	}
 	c.release() // The next connection may take the session over.
-	c.in.packetLimit = c.limits.Packet
-	// A client must send something within one and a half times its keep-alive
-	// (section 3.1.2.10).
-	c.in.keepAlive = time.Duration(k.keepAlive) * time.Second * 3 / 2
-	if c.in.keepAlive == 0 {
-		return c.setReadDeadline(time.Time{})
-	}
+	c.in.packetLimit, c.in.silence = c.limits.Packet, k.silence
 	return nil
 }
 
@@ -107,7 +104,7 @@ func (c *Conn) handle(typ byte, body []byte) error {
 	if typ == unsubscribe {
 		check = checkUnsubscribe
 	}
-	if err := check(body, c.connect.Version); err != nil {
+	if err := check(body, c.connect.Version, c.limits); err != nil {
 		return err
 	}
 	c.flush() // What came before takes effect before.
@@ -170,7 +167,7 @@ func (c *Conn) large(total, head int) (raw, body []byte, err error) {
 	raw = append(make([]byte, 0, 2*maxBuffer), in.buf[in.r:in.w]...)
 	in.r, in.w = 0, 0
 	for len(raw) < total {
-		if err := c.beforeRead(); err != nil {
+		if err := c.beforeRead(len(raw)); err != nil {
 			return nil, nil, err
 		}
 		raw = slices.Grow(raw, 1)
@@ -209,7 +206,7 @@ func (c *Conn) fill() error {
 	} else if in.w == len(in.buf) {
 		in.room(in.w - in.r + 1)
 	}
-	if err := c.beforeRead(); err != nil {
+	if err := c.beforeRead(in.w - in.r); err != nil {
 		return err
 	}
 	n, err := c.Conn.Read(in.buf[in.w:])
@@ -243,24 +240,52 @@ func (in *inbound) fit() {
 	}
 }
 
-// beforeRead ends a block of input.
-func (c *Conn) beforeRead() error {
+// beforeRead ends a block of input and sets until when the next must come. have
+// is how many bytes of the next packet are there.
+func (c *Conn) beforeRead(have int) error {
 	c.flush()
 	in := &c.in
-	if err := c.drain(); err != nil || in.keepAlive == 0 {
+	if err := c.drain(); err != nil || in.silence == 0 {
 		return err
 	}
 	now := time.Now()
-	if in.deadline.Sub(now) > in.keepAlive*7/8 {
+	if have > 0 {
+		return c.hurry(have, now)
+	}
+	in.begun = time.Time{}
+	if in.deadline.Sub(now) > in.silence*7/8 {
 		return nil // Moving the deadline for each read costs more than it is worth.
 	}
-	in.deadline = now.Add(in.keepAlive)
+	in.deadline = now.Add(in.silence)
 	return c.setReadDeadline(in.deadline)
+}
+
+// hurry has the rest of a packet come at a rate: a client that sends a byte now
+// and then would keep memory for ever.
+func (c *Conn) hurry(have int, now time.Time) error {
+	in := &c.in
+	if in.begun.IsZero() {
+		in.begun = now
+	}
+	late := c.limits.ConnectTimeout + time.Duration(have)*time.Second/time.Duration(c.limits.PacketRate)
+	in.deadline = in.begun.Add(min(late, in.silence))
+	return c.setReadDeadline(in.deadline)
+}
+
+// tooSlow returns the reason for the end of a connection that was silent.
+func (c *Conn) tooSlow() Violation {
+	if c.in.begun.IsZero() {
+		return Violation{Reason: KeepAliveTimeout}
+	}
+	return Violation{ImplementationError, fmt.Sprintf("a packet must come at %d bytes a second", c.limits.PacketRate)}
 }
 
 // maxPending is how many bytes of answers may wait for a client that does not
 // read them, before nothing more is read from it.
 const maxPending = 64 << 10
+
+// patience is how long a client may leave them unread, at most.
+const patience = 5 * time.Minute
 
 // drain waits until the client has read what was answered, as long as it may
 // be silent.
@@ -269,11 +294,7 @@ func (c *Conn) drain() error {
 	if drained == nil {
 		return nil
 	}
-	patience := c.in.keepAlive
-	if patience == 0 {
-		patience = time.Minute
-	}
-	limit := time.NewTimer(patience)
+	limit := time.NewTimer(min(c.in.silence, patience))
 	defer limit.Stop()
 	for ; drained != nil; drained = c.overfull() {
 		select {
@@ -306,7 +327,7 @@ var errLeft = errors.New("the client has disconnected")
 
 // disconnect handles DISCONNECT (section 3.14).
 func (c *Conn) disconnect(body []byte) error {
-	l, err := decodeDisconnect(body, c.connect.Version)
+	l, err := decodeDisconnect(body, c.connect.Version, c.limits)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,7 @@
 package gate
 
+import "errors"
+
 // A Reason is a reason code of MQTT 5.0, section 2.4.
 type Reason byte
 
@@ -24,11 +26,14 @@ const (
 	TakenOver           Reason = 0x8E
 	BadFilter           Reason = 0x8F
 	BadTopic            Reason = 0x90
+	IDInUse             Reason = 0x91
 	UnknownID           Reason = 0x92
 	ReceiveMaximum      Reason = 0x93
 	BadTopicAlias       Reason = 0x94
 	TooLarge            Reason = 0x95
+	RateTooHigh         Reason = 0x96
 	QuotaExceeded       Reason = 0x97
+	AdminAction         Reason = 0x98
 	BadPayload          Reason = 0x99
 	SharedUnsupported   Reason = 0x9E
 )
@@ -53,11 +58,14 @@ var reasons = map[Reason]string{
 	TakenOver:           "session taken over",
 	BadFilter:           "topic filter invalid",
 	BadTopic:            "topic name invalid",
+	IDInUse:             "packet identifier in use",
 	UnknownID:           "packet identifier not found",
 	ReceiveMaximum:      "receive maximum exceeded",
 	BadTopicAlias:       "topic alias invalid",
 	TooLarge:            "packet too large",
+	RateTooHigh:         "message rate too high",
 	QuotaExceeded:       "quota exceeded",
+	AdminAction:         "administrative action",
 	BadPayload:          "payload format invalid",
 	SharedUnsupported:   "shared subscriptions not supported",
 }
@@ -88,4 +96,48 @@ func (r Reason) v3() (code byte, ok bool) {
 		return 5, true
 	}
 	return 0, false
+}
+
+// sent reports whether a client may send r in a packet of the given type. The
+// tables are in sections 3.4.2.1, 3.5.2.1, 3.6.2.1, 3.7.2.1 and 3.14.2.1.
+func (r Reason) sent(packet byte) bool {
+	switch packet {
+	case puback, pubrec:
+		switch r {
+		// NoSubscribers is a server's, but a bridge of mosquitto is a client
+		// that says it too. It means success.
+		case Success, NoSubscribers, Unspecified, ImplementationError, NotAuthorized, BadTopic, IDInUse, QuotaExceeded, BadPayload:
+			return true
+		}
+	case pubrel, pubcomp:
+		return r == Success || r == UnknownID
+	case disconnect:
+		switch r {
+		case Success, WithWill, Unspecified, Malformed, ProtocolError, ImplementationError, BadTopic, ReceiveMaximum,
+			BadTopicAlias, TooLarge, RateTooHigh, QuotaExceeded, AdminAction, BadPayload:
+			return true
+		}
+	}
+	return false
+}
+
+// A Violation is a Reason with what a person needs to find his bug.
+type Violation struct {
+	Reason
+	Detail string // short, and UTF-8: it is sent as Reason String
+}
+
+// Error implements error.
+func (v Violation) Error() string { return v.Reason.Error() + ": " + v.Detail }
+
+// Unwrap makes a Violation the same error as its Reason.
+func (v Violation) Unwrap() error { return v.Reason }
+
+// violation returns the Violation or the bare Reason in err.
+func violation(err error) (v Violation, ok bool) {
+	if errors.As(err, &v) {
+		return v, true
+	}
+	ok = errors.As(err, &v.Reason)
+	return v, ok
 }

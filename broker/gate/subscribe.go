@@ -1,78 +1,81 @@
 package gate
 
-import "edge/internal/topic"
+import (
+	"fmt"
+
+	"edge/internal/topic"
+)
 
 // checkSubscribe checks the body of a SUBSCRIBE completely (MQTT 5.0, section
 // 3.8), since mochi's decoder does not.
-func checkSubscribe(body []byte, version byte) error {
+func checkSubscribe(body []byte, version byte, lim *Limits) error {
 	c := cursor{b: body}
-	if id := c.uint16(); id == 0 {
-		return orMalformed(c.err, ProtocolError)
-	}
-	if version == 5 {
-		c.properties(subscribe)
-	}
-	if c.err == nil && len(c.b) == 0 {
-		return ProtocolError // At least one filter.
-	}
+	c.head(subscribe, version, lim)
 	for len(c.b) > 0 {
-		filter, options := c.text(), c.byte()
-		if c.err != nil {
-			break
-		}
-		if err := checkOptions(options, version); err != nil {
-			return err
-		}
-		if topic.CheckFilter(filter) != nil {
-			return Malformed
-		}
-		if group, _ := topic.Share(filter); group != "" && options&4 != 0 {
-			return ProtocolError // No Local with a shared subscription, section 3.8.3.1.
-		}
+		filter := c.at("topic filter").text()
+		options := c.at("subscription options").byte()
+		c.options(options, version)
+		c.filter(filter, options&4 != 0)
 	}
 	return c.err
-}
-
-// checkOptions checks the subscription options (section 3.8.3.1).
-func checkOptions(o, version byte) error {
-	reserved := byte(0xFC)
-	if version == 5 {
-		reserved = 0xC0
-	}
-	switch {
-	case o&reserved != 0, o&3 == 3:
-		return Malformed
-	case version == 5 && o>>4 == 3:
-		return ProtocolError
-	}
-	return nil
 }
 
 // checkUnsubscribe checks the body of an UNSUBSCRIBE (section 3.10).
-func checkUnsubscribe(body []byte, version byte) error {
+func checkUnsubscribe(body []byte, version byte, lim *Limits) error {
 	c := cursor{b: body}
-	if id := c.uint16(); id == 0 {
-		return orMalformed(c.err, ProtocolError)
-	}
-	if version == 5 {
-		c.properties(unsubscribe)
-	}
-	if c.err == nil && len(c.b) == 0 {
-		return ProtocolError
-	}
+	c.head(unsubscribe, version, lim)
 	for len(c.b) > 0 {
-		if filter := c.text(); c.err == nil && topic.CheckFilter(filter) != nil {
-			return Malformed
-		}
+		c.filter(c.at("topic filter").text(), false)
 	}
 	return c.err
 }
 
-func orMalformed(err, otherwise error) error {
-	if err != nil {
-		return err
+// head reads what is before the topic filters, of which there must be one
+// (sections 3.8.3 and 3.10.3).
+func (c *cursor) head(packet, version byte, lim *Limits) {
+	c.packetID()
+	if version == 5 {
+		c.properties(packet, lim.UserProperties)
 	}
-	return otherwise
+	c.at("packet").check(len(c.b) > 0, "has no topic filter")
+}
+
+// packetID reads a packet identifier (section 2.2.1).
+func (c *cursor) packetID() uint16 {
+	id := c.at("packet identifier").uint16()
+	c.check(id != 0, "is 0")
+	return id
+}
+
+// options checks the subscription options (section 3.8.3.1; MQTT 3.1.1, section
+// 3.8.3, which calls a QoS of 3 malformed).
+func (c *cursor) options(o, version byte) {
+	reserved, qos3 := byte(0xFC), Malformed
+	if version == 5 {
+		reserved, qos3 = 0xC0, ProtocolError
+	}
+	switch {
+	case o&reserved != 0:
+		c.refuse(Malformed, "have reserved bits")
+	case o&3 == 3:
+		c.refuse(qos3, "have QoS 3")
+	case o>>4 == 3:
+		c.refuse(ProtocolError, "have Retain Handling 3")
+	}
+}
+
+// filter checks the form of a topic filter. One that is too long or too deep is
+// refused by SUBACK (section 3.9.3), before mochi walks through its levels.
+func (c *cursor) filter(s string, noLocal bool) {
+	if c.err != nil {
+		return
+	}
+	if err := topic.CheckFilter(s); err != nil {
+		c.b, c.err = nil, Violation{Malformed, err.Error()}
+	}
+	if group, _ := topic.Share(s); group != "" && noLocal {
+		c.refuse(ProtocolError, "have No Local for a shared subscription") // Section 3.8.3.1.
+	}
 }
 
 // A leave is the content of a DISCONNECT (section 3.14).
@@ -81,48 +84,42 @@ type leave struct {
 	expiry *uint32
 }
 
-func decodeDisconnect(body []byte, version byte) (leave, error) {
+func decodeDisconnect(body []byte, version byte, lim *Limits) (leave, error) {
 	var l leave
-	if version < 5 {
-		if len(body) > 0 {
-			return l, Malformed
-		}
-		return l, nil
-	}
-	if len(body) == 0 {
-		return l, nil
-	}
 	c := cursor{b: body}
-	l.reason = Reason(c.byte())
-	if len(c.b) > 0 {
-		p := c.properties(disconnect)
-		if p.got(sessionExpiry) {
-			l.expiry = &p.sessionExpiry
+	if version == 5 && len(c.b) > 0 {
+		l.reason = c.reason(disconnect)
+		if len(c.b) > 0 { // Section 3.14.2.2.1.
+			p := c.properties(disconnect, lim.UserProperties)
+			if p.got(sessionExpiry) {
+				l.expiry = &p.sessionExpiry
+			}
 		}
 	}
-	if c.err == nil && len(c.b) > 0 {
-		c.fail()
-	}
-	return l, c.err
+	return l, c.end()
 }
 
 // decodeAck reads PUBACK, PUBREC, PUBREL and PUBCOMP (sections 3.4 to 3.7).
-func decodeAck(packet byte, body []byte, version byte) (id uint16, r Reason, err error) {
+func decodeAck(packet byte, body []byte, version byte, lim *Limits) (id uint16, r Reason, err error) {
 	c := cursor{b: body}
-	id = c.uint16()
+	id = c.packetID()
 	if version == 5 && len(c.b) > 0 {
-		r = Reason(c.byte())
-		if len(c.b) > 0 {
-			c.properties(packet)
+		r = c.reason(packet)
+		if len(c.b) > 0 { // Section 3.4.2.2.1.
+			c.properties(packet, lim.UserProperties)
 		}
 	}
-	switch {
-	case c.err != nil:
-		return 0, 0, c.err
-	case len(c.b) > 0:
-		return 0, 0, Malformed
-	case id == 0:
-		return 0, 0, ProtocolError
+	if err = c.end(); err != nil {
+		return 0, 0, err
 	}
 	return id, r, nil
+}
+
+// reason reads a reason code.
+func (c *cursor) reason(packet byte) Reason {
+	r := Reason(c.at("reason code").byte())
+	if !r.sent(packet) {
+		c.refuse(ProtocolError, fmt.Sprintf("0x%02X is not one that a client sends in this packet", byte(r)))
+	}
+	return r
 }

@@ -213,16 +213,31 @@ func (c *Conn) appendOut(s *scratch, o *delivery.Out) {
 		s.buf = append(s.buf, pubrel<<4|2, 2, byte(o.ID>>8), byte(o.ID))
 		return
 	}
-	start := len(s.buf)
-	s.buf = appendPublish(s.buf, o, c.connect.Version)
-	if limit := c.connect.maxPacket; limit > 0 && len(s.buf)-start > int(limit) {
-		s.buf = s.buf[:start]
+	a := c.aliases.of(o.Message.Topic, c.connect.aliases)
+	fits := c.appendFitting(s, o, a)
+	if !fits && a.id > 0 && !a.known { // Without the three bytes of a new alias it may fit.
+		c.aliases.forget(a.id)
+		fits = c.appendFitting(s, o, alias{})
+	}
+	if !fits {
 		c.session.Discard(o.ID)
 	}
 }
 
-// appendPublish appends o as a PUBLISH (section 3.3).
-func appendPublish(b []byte, o *delivery.Out, version byte) []byte {
+// appendFitting appends o unless it is too large for the client.
+func (c *Conn) appendFitting(s *scratch, o *delivery.Out, a alias) bool {
+	start := len(s.buf)
+	s.buf = appendPublish(s.buf, o, c.connect.Version, a)
+	if c.connect.fits(len(s.buf) - start) {
+		return true
+	}
+	s.buf = s.buf[:start]
+	return false
+}
+
+// appendPublish appends o as a PUBLISH (section 3.3), with a in place of its
+// topic or beside it.
+func appendPublish(b []byte, o *delivery.Out, version byte, a alias) []byte {
 	m := o.Message
 	head := byte(publish<<4) | o.QoS<<1
 	if o.Dup {
@@ -231,17 +246,21 @@ func appendPublish(b []byte, o *delivery.Out, version byte) []byte {
 	if o.Retain {
 		head |= 1
 	}
-	length := 2 + len(m.Topic) + len(m.Payload)
+	name := m.Topic
+	if a.known {
+		name = ""
+	}
+	length := 2 + len(name) + len(m.Payload)
 	if o.QoS > 0 {
 		length += 2
 	}
 	var props []byte
 	if version == 5 {
-		props = appendProperties(nil, o)
+		props = appendProperties(nil, o, a)
 		length += varintLen(uint32(len(props))) + len(props)
 	}
 	b = appendVarint(append(b, head), uint32(length))
-	b = appendText(b, m.Topic)
+	b = appendText(b, name)
 	if o.QoS > 0 {
 		b = binary.BigEndian.AppendUint16(b, o.ID)
 	}
@@ -252,8 +271,11 @@ func appendPublish(b []byte, o *delivery.Out, version byte) []byte {
 }
 
 // appendProperties appends the properties of a PUBLISH; most have none.
-func appendProperties(b []byte, o *delivery.Out) []byte {
+func appendProperties(b []byte, o *delivery.Out, a alias) []byte {
 	m := o.Message
+	if a.id > 0 {
+		b = binary.BigEndian.AppendUint16(append(b, topicAlias), a.id)
+	}
 	if m.Expires != 0 {
 		left := max(m.Expires-time.Now().Unix(), 1) // Section 3.3.2.3.3.
 		b = binary.BigEndian.AppendUint32(append(b, messageExpiry), uint32(left))

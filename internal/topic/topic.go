@@ -52,7 +52,7 @@ func checkFilter(s string) error {
 		case level == "#" && more:
 			return errors.New("# must be the last level")
 		case level != "#" && level != "+" && strings.ContainsAny(level, "+#"):
-			return fmt.Errorf("a wildcard must be a whole level, not part of %q", level)
+			return fmt.Errorf("a wildcard must be a whole level, not part of %s", quote(level))
 		}
 	}
 	return nil
