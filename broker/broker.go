@@ -247,7 +247,7 @@ func (l Limits) gate() gate.Limits {
 		ConnectTimeout: l.ConnectTimeout, PacketBefore: l.PacketBefore, Packet: l.Packet,
 		TopicBytes: l.TopicBytes, TopicLevels: l.TopicLevels, ReceiveMaximum: l.ReceiveMaximum,
 		MaxExpiry: l.expiry(), UserProperties: l.UserProperties, TopicAliases: l.TopicAliases,
-		Idle: l.Idle, PacketRate: l.PacketRate,
+		Idle: l.Idle, PacketRate: l.PacketRate, Counters: new(gate.Counters),
 	}
 }
 

@@ -38,6 +38,8 @@ type Limits struct {
 	// ResponseText is the Response Information that CONNACK gives to those who
 	// ask for it, with %c for the client identifier; empty is none.
 	ResponseText string
+
+	Counters *Counters // of all connections with these limits
 }
 
 func (l *Limits) topicTooBig(s string) bool {
@@ -108,6 +110,7 @@ type held struct {
 
 // New returns a connection over the socket c.
 func New(c net.Conn, engine *delivery.Engine, limits *Limits, log *slog.Logger) *Conn {
+	limits.Counters.sockets.Add(1)
 	conn := &Conn{
 		Conn: c, engine: engine, limits: limits, log: log, in: inbound{buf: make([]byte, minBuffer)},
 		closed: make(chan struct{}), done: make(chan struct{}), written: make(chan struct{}),
@@ -162,6 +165,7 @@ func (c *Conn) leave() {
 	if c.session != nil {
 		c.engine.Leave(c.session, c, c.leaving)
 	}
+	c.limits.Counters.end(c.live)
 	if c.release != nil {
 		c.release()
 	}
@@ -237,6 +241,9 @@ func (c *Conn) answer(r Reason) {
 	c.out = c.connect.appendConnack(c.out, Violation{Reason: r}, c.present, c.limits)
 	c.answered, c.live = true, r == Success
 	c.mu.Unlock()
+	if r == Success {
+		c.limits.Counters.accept()
+	}
 	c.in.pushSelf = true
 }
 
@@ -328,6 +335,9 @@ func (c *Conn) fail(err error) error {
 		c.mu.Unlock()
 		_ = c.Close()
 		return err
+	}
+	if v.Reason == TooLarge {
+		c.limits.Counters.large.Add(1)
 	}
 	if c.connect != nil && !c.answered {
 		c.mu.Lock()

@@ -90,6 +90,7 @@ func (c *Conn) hold(h held) error {
 // more input, so that they find more to write at once; otherwise the shortest way
 // is to write here and now.
 func (c *Conn) flush() {
+	c.limits.Counters.received.add(&c.in.count)
 	c.flushAcks()
 	p := c.in.publisher
 	waiting := p != nil && p.Waiting()

@@ -24,6 +24,7 @@ func limits() *Limits {
 		ConnectTimeout: 5 * time.Second, PacketBefore: 512, Packet: 1 << 20,
 		TopicBytes: 100, TopicLevels: 8, ReceiveMaximum: 10, MaxExpiry: 1000,
 		UserProperties: 8, TopicAliases: 16, Idle: 48 * time.Hour, PacketRate: 1024,
+		Counters: new(Counters),
 	}
 }
 

@@ -63,6 +63,7 @@ func (c *Conn) publish(head byte, body []byte) error {
 	if err != nil {
 		return err
 	}
+	c.in.count.message(qos, len(p.payload))
 	r, err := c.route(p.name, p.props)
 	if err != nil {
 		return err
@@ -83,6 +84,7 @@ func (c *Conn) publish(head byte, body []byte) error {
 // forbid answers a message that the client may not publish. Before MQTT 5 it
 // can only be told that all is well.
 func (c *Conn) forbid(qos byte, id uint16) error {
+	c.in.count.verdict(delivery.Refused)
 	c.log.Debug("message refused: topics that begin with $ are the broker's", "client", c.clientID())
 	if qos == 0 {
 		return nil
@@ -164,6 +166,7 @@ func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, id uint16) error 
 		}
 	}
 	t, verdict := c.in.publisher.Publish(r, m, id)
+	c.in.count.verdict(verdict)
 	if m.QoS == 0 {
 		return nil
 	}

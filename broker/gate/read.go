@@ -22,6 +22,7 @@ type inbound struct {
 	deadline    time.Time     // until which the socket waits
 	begun       time.Time     // when a packet had begun and not ended
 	silence     time.Duration // the longest there may be; 0 before CONNECT
+	count       count
 
 	publisher *delivery.Publisher
 	aliases   [][]byte           // topics by the alias that the client gave them
@@ -54,6 +55,7 @@ func (c *Conn) step() error {
 	if err != nil {
 		return err
 	}
+	c.in.count.Packets++
 	typ := raw[0] >> 4
 	if c.connect == nil {
 		return c.first(raw[0], body)
@@ -82,6 +84,7 @@ func (c *Conn) first(head byte, body []byte) error {
 	if head != connect<<4 {
 		return errNotMQTT
 	}
+	c.limits.Counters.connects.Add(1)
 	k, err := decodeConnect(body, c.limits)
 	c.connect = k
 	if err != nil {
@@ -172,6 +175,7 @@ func (c *Conn) large(total, head int) (raw, body []byte, err error) {
 		}
 		raw = slices.Grow(raw, 1)
 		n, err := c.Conn.Read(raw[len(raw):min(cap(raw), total)])
+		in.count.Bytes += uint64(n)
 		if raw = raw[:len(raw)+n]; err != nil && len(raw) < total {
 			return nil, nil, err
 		}
@@ -211,6 +215,7 @@ func (c *Conn) fill() error {
 	}
 	n, err := c.Conn.Read(in.buf[in.w:])
 	in.w += n
+	in.count.Bytes += uint64(n)
 	switch {
 	case in.w == len(in.buf):
 		in.small = -1

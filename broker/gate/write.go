@@ -20,6 +20,7 @@ const directly = 16 << 10
 type scratch struct {
 	buf   []byte
 	outs  []delivery.Out
+	count count
 	write func(fd uintptr) bool // s.try, made once
 	n     int                   // what try wrote of buf
 	err   error
@@ -100,6 +101,7 @@ func (c *Conn) tryWrite(s *scratch) bool {
 		_ = c.Close()
 		return false
 	}
+	c.wrote(s, s.n)
 	if s.n == len(s.buf) {
 		s.done()
 		return true
@@ -149,11 +151,19 @@ func (c *Conn) writeOn(s *scratch) {
 // write writes s.buf, waiting for the socket if need be.
 func (c *Conn) write(s *scratch) {
 	if len(s.buf) > 0 {
-		if _, err := c.Conn.Write(s.buf); err != nil {
+		n, err := c.Conn.Write(s.buf)
+		if err != nil {
 			_ = c.Close()
 		}
+		c.wrote(s, n)
 	}
 	s.done()
+}
+
+// wrote counts n bytes of s.buf, and the packets in it.
+func (c *Conn) wrote(s *scratch, n int) {
+	s.count.Bytes = uint64(n)
+	c.limits.Counters.sent.add(&s.count)
 }
 
 // collect fills s.buf with what may be written now, up to about limit bytes. If
@@ -167,6 +177,7 @@ func (c *Conn) collect(s *scratch, limit int) (closing bool) {
 	c.mu.Lock()
 	c.unhold()
 	s.buf = append(s.buf, c.out...)
+	s.count.packets(c.out)
 	if c.drained != nil {
 		close(c.drained)
 		c.drained = nil
@@ -211,6 +222,7 @@ func (c *Conn) unhold() {
 func (c *Conn) appendOut(s *scratch, o *delivery.Out) {
 	if o.Release {
 		s.buf = append(s.buf, pubrel<<4|2, 2, byte(o.ID>>8), byte(o.ID))
+		s.count.Packets++
 		return
 	}
 	a := c.aliases.of(o.Message.Topic, c.connect.aliases)
@@ -229,6 +241,8 @@ func (c *Conn) appendFitting(s *scratch, o *delivery.Out, a alias) bool {
 	start := len(s.buf)
 	s.buf = appendPublish(s.buf, o, c.connect.Version, a)
 	if c.connect.fits(len(s.buf) - start) {
+		s.count.Packets++
+		s.count.message(o.QoS, len(o.Message.Payload))
 		return true
 	}
 	s.buf = s.buf[:start]
