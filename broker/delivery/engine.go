@@ -62,7 +62,9 @@ type Engine struct {
 	// looked up anew.
 	version atomic.Uint64
 	dropped struct{ Slow, Expired, Full, Large atomic.Uint64 }
-	warned  atomic.Int64 // Unix time of the last log line about drops
+	warned  atomic.Int64  // Unix time of the last log line about drops
+	expired atomic.Uint64 // sessions whose time without a connection was over
+	losses  losses
 
 	mu       sync.RWMutex
 	sessions map[string]*Session
@@ -77,6 +79,7 @@ type Engine struct {
 	retained      topic.Tree[*Message]
 	retainedBytes int
 	retainedCount int
+	retainedPlain int // payload bytes of retained messages
 }
 
 // New returns an engine without sessions.
@@ -144,15 +147,11 @@ func (e *Engine) committed() {
 // Journal returns the journal of the engine.
 func (e *Engine) Journal() journal.Journal { return e.journal }
 
-// Dropped returns what all sessions lost so far.
-func (e *Engine) Dropped() Dropped {
-	return Dropped{e.dropped.Slow.Load(), e.dropped.Expired.Load(), e.dropped.Full.Load(), e.dropped.Large.Load()}
-}
-
 // count notes the loss of one message for s, and says so in the log, at most
-// once in ten seconds.
+// once in ten seconds. The caller holds the lock of s.
 func (e *Engine) count(c *atomic.Uint64, s *Session, reason string) {
 	c.Add(1)
+	e.losses.note(s)
 	now, last := time.Now().Unix(), e.warned.Load()
 	if now-last < 10 || !e.warned.CompareAndSwap(last, now) {
 		return
@@ -163,28 +162,6 @@ func (e *Engine) count(c *atomic.Uint64, s *Session, reason string) {
 }
 
 func (e *Engine) refuse(m *Message, why Refusal) { e.opts.Refused(m, why) }
-
-// Stats are counts of what the engine holds.
-type Stats struct{ Sessions, Online, Retained int }
-
-// Stats returns the counts of now.
-func (e *Engine) Stats() Stats {
-	var st Stats
-	e.mu.RLock()
-	st.Sessions = len(e.sessions)
-	for _, s := range e.sessions {
-		s.mu.Lock()
-		if s.link != nil {
-			st.Online++
-		}
-		s.mu.Unlock()
-	}
-	e.mu.RUnlock()
-	e.retainedMu.RLock()
-	st.Retained = e.retainedCount
-	e.retainedMu.RUnlock()
-	return st
-}
 
 // idLocks has a lock for each client id in use: one connection at a time begins
 // or ends a session.

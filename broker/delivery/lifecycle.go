@@ -208,6 +208,7 @@ func (e *Engine) expire(s *Session, timer **time.Timer) {
 		e.sendWill(s, will)
 	}
 	e.log.Info("session expired", "client", s.id)
+	e.expired.Add(1)
 	e.end(s)
 }
 

@@ -79,7 +79,8 @@ func (p *Publisher) Publish(r *Route, m *Message, id uint16) (journal.Ticket, Ve
 		// and must get m now.
 		r = p.latest(r)
 	}
-	durable := m.Retain || m.QoS == 2 && p.session.durable()
+	// What begins with $ is about this process; the next has its own.
+	durable := m.Retain && m.Topic[0] != '$' || m.QoS == 2 && p.session.durable()
 	if m.QoS == 2 {
 		m.after.Store(uncommitted)
 	}

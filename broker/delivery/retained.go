@@ -29,15 +29,19 @@ func (e *Engine) retain(m *Message) bool {
 	if old == nil {
 		e.retainedCount++
 		old = e.retained.At(m.Topic)
+	} else {
+		e.retainedPlain -= len((*old).Payload)
 	}
 	*old = m.kept()
 	e.retainedBytes += grow
+	e.retainedPlain += len(m.Payload)
 	return true
 }
 
 func (e *Engine) dropRetained(m *Message) {
 	e.retained.Remove(m.Topic)
 	e.retainedBytes -= m.size()
+	e.retainedPlain -= len(m.Payload)
 	e.retainedCount--
 }
 

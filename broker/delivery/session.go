@@ -55,6 +55,8 @@ type Session struct {
 	timer    *time.Timer // ends an offline session
 	willAt   *time.Timer // sends a delayed will
 	stats    Dropped
+	told     Dropped // of stats, by Losses
+	losing   bool    // stats has more than told, and Losses will be asked
 }
 
 // An item is a message in a session's queue.
