@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 
@@ -31,6 +32,9 @@ type Broker struct {
 	limits gate.Limits
 	log    *slog.Logger
 	self   *client // publishes what the broker itself has to say
+	sys    *sys
+
+	opened time.Time
 
 	anonymous      atomic.Bool
 	maxConnections int
@@ -49,7 +53,7 @@ type Broker struct {
 // expired command under it is refused.
 func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	b := &Broker{
-		cfg: cfg, log: log, maxConnections: cfg.Limits.Connections,
+		cfg: cfg, log: log, opened: time.Now(), maxConnections: cfg.Limits.Connections,
 		conns: make(map[*gate.Conn]struct{}), done: make(chan struct{}),
 	}
 	b.anonymous.Store(cfg.AllowAnonymous)
@@ -60,9 +64,12 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	opts.Refused = b.refused
 	b.engine = delivery.New(journal.Memory{}, opts, log)
 	b.self = b.client("broker")
+	b.sys = newSys(b, cfg)
+	b.sys.tick() // Who connects first finds it.
 	if err := b.serve(); err != nil {
 		return nil, err
 	}
+	b.running.Go(b.sys.run)
 	return b, nil
 }
 
@@ -163,6 +170,9 @@ func (b *Broker) replace(cfg Config, kept, gone []*listener, added []Listener) e
 		l.stop()
 	}
 	b.listeners = append(kept, opened...)
+	if b.cfg.SysInterval != cfg.SysInterval {
+		b.sys.reload(cfg.SysInterval)
+	}
 	b.cfg = cfg
 	b.anonymous.Store(cfg.AllowAnonymous)
 	return nil

@@ -14,11 +14,14 @@ import (
 
 // Config is the `broker:` section of the configuration.
 type Config struct {
-	AllowAnonymous bool       `yaml:"allow_anonymous" doc:"Lets clients in that show no credentials; for listeners on the loopback interface and for tests."`
-	Listeners      []Listener `yaml:"listeners" doc:"The addresses at which clients connect."`
-	Limits         Limits     `yaml:"limits" doc:"What one client can make grow at most."`
+	AllowAnonymous bool          `yaml:"allow_anonymous" doc:"Lets clients in that show no credentials; for listeners on the loopback interface and for tests."`
+	Listeners      []Listener    `yaml:"listeners" doc:"The addresses at which clients connect."`
+	Limits         Limits        `yaml:"limits" doc:"What one client can make grow at most."`
+	SysInterval    time.Duration `yaml:"sys_interval" doc:"Time between two publications of the broker's counts below $SYS/broker; 0s is never."`
 
 	ResponseInformation string `yaml:"response_information" doc:"Where MQTT 5 clients that ask for it may have responses sent, like reply/%c; %c is the client id. Empty is nowhere in particular."`
+
+	Version string // of the program, as $SYS/broker/version has it
 }
 
 // A Listener is one address at which clients connect.
@@ -68,7 +71,7 @@ func (QueueOverflow) Values() []string { return []string{string(Reject), string(
 // DefaultConfig returns the limits that hold where a configuration is silent;
 // it has no listeners and lets nobody in.
 func DefaultConfig() Config {
-	return Config{Limits: Limits{
+	return Config{SysInterval: 10 * time.Second, Version: "devel", Limits: Limits{
 		ConnectTimeout: 5 * time.Second,
 		PacketBefore:   16 << 10,
 		Packet:         1 << 20,
@@ -95,6 +98,9 @@ func DefaultConfig() Config {
 // Validate reports everything that is wrong with c, by path.
 func (c Config) Validate() error {
 	errs := []error{config.In("limits", c.Limits.validate()), checkResponseInformation(c.ResponseInformation)}
+	if c.SysInterval != 0 && (c.SysInterval < time.Second || c.SysInterval > time.Hour) {
+		errs = append(errs, config.Errorf("sys_interval", "must be 1s to 1h, or 0s for never, not %v", c.SysInterval))
+	}
 	seen := make(map[string]int)
 	for i, l := range c.Listeners {
 		path := "listeners[" + itoa(i) + "]"

@@ -168,6 +168,7 @@ func (l *listener) Accept() (net.Conn, error) {
 func (b *Broker) establish(id string, c net.Conn) error {
 	g := gate.New(c, b.engine, &b.limits, b.log)
 	if !b.enter(g) {
+		b.limits.Counters.TurnedAway()
 		return c.Close()
 	}
 	defer b.exit(g)

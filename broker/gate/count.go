@@ -54,11 +54,8 @@ func (c *Counters) Counts() Counts {
 	}
 }
 
-// Turned notes a connection that was closed before it became a Conn.
-func (c *Counters) Turned() {
-	c.sockets.Add(1)
-	c.refused.Add(1)
-}
+// TurnedAway notes a connection that is closed without being served.
+func (c *Counters) TurnedAway() { c.refused.Add(1) }
 
 // accept notes a client that was let in.
 func (c *Counters) accept() {

@@ -33,7 +33,9 @@ type logLevel string
 func (logLevel) Values() []string { return []string{"debug", "info", "warn", "error"} }
 
 func defaultSettings() settings {
-	return settings{Prefix: "edge", Node: hostNode(), LogLevel: "info", Broker: broker.DefaultConfig()}
+	s := settings{Prefix: "edge", Node: hostNode(), LogLevel: "info", Broker: broker.DefaultConfig()}
+	s.Broker.Version = buildInfo().Version
+	return s
 }
 
 var notInNode = regexp.MustCompile(`[^a-z0-9_-]+`)
