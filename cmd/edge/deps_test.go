@@ -107,6 +107,12 @@ var libraries = []library{
 		true,
 		"a WebSocket is one of the broker's listeners; above it, it is a net.Conn",
 	},
+	{
+		"github.com/VictoriaMetrics/metrics",
+		[]string{"internal/metrics"},
+		false,
+		"its registry is global and grows with each name; internal/metrics makes one for each scrape",
+	},
 	{"github.com/spf13/cobra", []string{"cmd/edge"}, false, "the command line is the program's"},
 	{"github.com/spf13/pflag", []string{"cmd/edge"}, false, "the command line is the program's"},
 	{"github.com/coreos/go-systemd/v22", []string{"cmd/edge"}, false, "the process talks to systemd, not its parts"},

@@ -16,6 +16,7 @@ import (
 
 	"edge/bridge"
 	"edge/broker"
+	"edge/internal/metrics"
 )
 
 // A node is one running hub. Everything in it belongs to the goroutine of run.
@@ -32,6 +33,7 @@ type node struct {
 	plan    *plan
 	server  server
 	client  bridge.Client
+	metrics *metrics.Server
 	bridges map[string]*running
 	asked   chan request
 }
@@ -40,6 +42,7 @@ type node struct {
 type server interface {
 	URLs() []string
 	Client(name string) bridge.Client
+	Stats() broker.Stats
 	Reload(broker.Config) error
 	Close(context.Context) error
 }
@@ -88,6 +91,10 @@ func (n *node) run(ctx context.Context, p *plan) error {
 		return fmt.Errorf("start broker: %w", err)
 	}
 	defer n.closeServer()
+	if n.metrics, err = n.openMetrics(p.Metrics); err != nil {
+		return err
+	}
+	defer func() { n.metrics.Close() }() // A reload may have put another in its place.
 	n.plan, n.bridges, n.asked = p, map[string]*running{}, make(chan request)
 	n.client = n.server.Client("edge")
 	if err := n.publishStatus("online"); err != nil {

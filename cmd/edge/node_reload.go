@@ -49,18 +49,41 @@ func (n *node) apply() ([]string, error) {
 	if err := n.fixed(next); err != nil {
 		return nil, err
 	}
-	var changed []string
-	if !reflect.DeepEqual(n.plan.Broker, next.Broker) {
-		if err := n.server.Reload(next.Broker); err != nil {
-			return nil, err
-		}
-		changed = append(changed, "broker")
+	changed, err := n.replaceServers(next)
+	if err != nil {
+		return nil, err
 	}
 	if n.plan.LogLevel != next.LogLevel {
 		setLevel(n.level, next.LogLevel)
 		changed = append(changed, "log_level")
 	}
 	return append(changed, n.replaceBridges(next)...), nil
+}
+
+// replaceServers changes where clients and scrapers connect: both as next has it,
+// or neither.
+func (n *node) replaceServers(next *plan) (changed []string, err error) {
+	scraped := n.metrics
+	if n.plan.Metrics != next.Metrics {
+		if scraped, err = n.openMetrics(next.Metrics); err != nil {
+			return nil, err
+		}
+		changed = append(changed, "metrics")
+	}
+	if !reflect.DeepEqual(n.plan.Broker, next.Broker) {
+		if err := n.server.Reload(next.Broker); err != nil {
+			if scraped != n.metrics {
+				scraped.Close()
+			}
+			return nil, err
+		}
+		changed = append(changed, "broker")
+	}
+	if scraped != n.metrics {
+		n.metrics.Close()
+		n.metrics = scraped
+	}
+	return changed, nil
 }
 
 // fixed reports what next changes and a running node cannot.

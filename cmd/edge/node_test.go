@@ -15,6 +15,7 @@ import (
 	"edge/bridge"
 	"edge/bridge/bridgetest"
 	"edge/broker"
+	"edge/broker/delivery"
 )
 
 // A fakeServer is a broker in memory that remembers what it was told.
@@ -29,6 +30,7 @@ type fakeServer struct {
 
 func (s *fakeServer) URLs() []string              { return []string{"tcp://127.0.0.1:1"} }
 func (s *fakeServer) Client(string) bridge.Client { return &s.memory }
+func (s *fakeServer) Stats() broker.Stats         { return broker.Stats{Dropped: delivery.Dropped{Slow: 7}} }
 
 func (s *fakeServer) Reload(cfg broker.Config) error {
 	s.mu.Lock()

@@ -14,15 +14,17 @@ import (
 	"edge/bridge"
 	"edge/broker"
 	"edge/internal/config"
+	"edge/internal/metrics"
 )
 
 // settings is the whole configuration as the files have it.
 type settings struct {
-	Prefix   string        `yaml:"prefix" doc:"First level of all topics of the hub."`
-	Node     string        `yaml:"node" doc:"Second level of all topics of the hub: this machine; the first part of its host name if absent."`
-	Data     string        `yaml:"data" doc:"Directory in which the hub keeps what it keeps; see edge help config for the default."`
-	LogLevel logLevel      `yaml:"log_level" doc:"Least important kind of message that is logged: debug, info, warn or error."`
-	Broker   broker.Config `yaml:"broker" doc:"The MQTT broker."`
+	Prefix   string         `yaml:"prefix" doc:"First level of all topics of the hub."`
+	Node     string         `yaml:"node" doc:"Second level of all topics of the hub: this machine; the first part of its host name if absent."`
+	Data     string         `yaml:"data" doc:"Directory in which the hub keeps what it keeps; see edge help config for the default."`
+	LogLevel logLevel       `yaml:"log_level" doc:"Least important kind of message that is logged: debug, info, warn or error."`
+	Broker   broker.Config  `yaml:"broker" doc:"The MQTT broker."`
+	Metrics  metrics.Config `yaml:"metrics" doc:"Counts of the hub for Prometheus."`
 
 	Bridges map[string]map[string]config.Section `yaml:"bridges" doc:"What is bridged into the broker: under the name of each bridge its kind, and under that its settings."`
 }
@@ -65,6 +67,7 @@ func (s settings) Validate() error {
 		checkLevel("prefix", s.Prefix),
 		checkLevel("node", s.Node),
 		config.In("broker", s.Broker.Validate()),
+		config.In("metrics", s.Metrics.Validate()),
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Bridges)) {
 		at := "bridges." + name

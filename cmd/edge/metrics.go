@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"edge/broker"
+	"edge/internal/metrics"
+)
+
+// openMetrics serves the counts of the broker at the address in cfg, if there is
+// one.
+func (n *node) openMetrics(cfg metrics.Config) (*metrics.Server, error) {
+	s, err := metrics.Open(cfg, n.collect, n.log)
+	if err == nil && s.URL() != "" {
+		n.log.Info("metrics", "url", s.URL())
+	}
+	return s, err
+}
+
+// collect gives a scrape its numbers. It runs in a goroutine of the HTTP server.
+func (n *node) collect(out metrics.Samples) {
+	b := buildInfo()
+	out.Gauge(fmt.Sprintf("edge_build_info{version=%q,commit=%q,goversion=%q}", b.Version, b.Revision, b.Go), 1)
+	st := n.server.Stats()
+	counters(&st, out.Counter)
+	for name, v := range gauges(&st) {
+		out.Gauge(name, float64(v))
+	}
+}
+
+// counters gives add what has been counted. A label is one of a few words, never
+// what clients choose: each value is a series that Prometheus keeps.
+func counters(st *broker.Stats, add func(name string, v uint64)) {
+	in, out := &st.Traffic.Received, &st.Traffic.Sent
+	for qos := range in.Messages {
+		label := `_total{qos="` + strconv.Itoa(qos) + `"}`
+		add("edge_messages_received"+label, in.Messages[qos])
+		add("edge_messages_sent"+label, out.Messages[qos])
+	}
+	for name, v := range map[string]uint64{
+		`edge_messages_dropped_total{reason="slow"}`:    st.Dropped.Slow,
+		`edge_messages_dropped_total{reason="expired"}`: st.Dropped.Expired,
+		`edge_messages_dropped_total{reason="full"}`:    st.Dropped.Full,
+		`edge_messages_dropped_total{reason="large"}`:   st.Dropped.Large,
+		`edge_messages_dropped_total{reason="refused"}`: in.Refused,
+		`edge_connections_total{result="accepted"}`:     st.Traffic.Accepted,
+		`edge_connections_total{result="refused"}`:      st.Traffic.Refused,
+		"edge_bytes_received_total":                     in.Bytes,
+		"edge_bytes_sent_total":                         out.Bytes,
+		"edge_packets_received_total":                   in.Packets,
+		"edge_packets_sent_total":                       out.Packets,
+		"edge_packets_too_large_total":                  st.Traffic.TooLarge,
+		"edge_sessions_expired_total":                   st.Held.Expired,
+	} {
+		add(name, v)
+	}
+}
+
+// gauges returns what there is now, by name.
+func gauges(st *broker.Stats) map[string]int {
+	h := &st.Held
+	return map[string]int{
+		"edge_clients_connected":    h.Online,
+		"edge_sessions":             h.Sessions,
+		"edge_subscriptions":        h.Subscriptions,
+		"edge_shared_subscriptions": h.Shared,
+		"edge_retained_messages":    h.Retained,
+		"edge_retained_bytes":       h.RetainedBytes,
+		"edge_inflight_messages":    h.Inflight,
+		"edge_queued_messages":      h.Queued,
+		"edge_queued_bytes":         h.QueuedBytes,
+	}
+}
