@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -42,7 +43,7 @@ type Broker struct {
 	mu        sync.Mutex
 	cfg       Config
 	listeners []*listener
-	conns     map[*gate.Conn]struct{}
+	conns     map[*socket]struct{}
 	closed    bool
 	running   sync.WaitGroup // connections and local subscriptions
 	done      chan struct{}  // closed by Close: local subscriptions end
@@ -54,7 +55,7 @@ type Broker struct {
 func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	b := &Broker{
 		cfg: cfg, log: log, opened: time.Now(), maxConnections: cfg.Limits.Connections,
-		conns: make(map[*gate.Conn]struct{}), done: make(chan struct{}),
+		conns: make(map[*socket]struct{}), done: make(chan struct{}),
 	}
 	b.anonymous.Store(cfg.AllowAnonymous)
 	b.limits = cfg.Limits.gate()
@@ -102,7 +103,7 @@ func (b *Broker) open(ls []Listener) ([]*listener, error) {
 	}
 	for _, l := range opened {
 		b.server.Listeners.Add(l)
-		b.server.Listeners.Serve(l.ID(), b.establish)
+		b.server.Listeners.Serve(l.ID(), nil)
 	}
 	return opened, nil
 }
@@ -159,15 +160,12 @@ func (b *Broker) replace(cfg Config, kept, gone []*listener, added []Listener) e
 		}
 		certs = append(certs, use)
 	}
-	opened, err := b.open(added)
+	opened, err := b.exchange(gone, added)
 	if err != nil {
 		return fmt.Errorf("reload the broker: %w", err)
 	}
 	for _, use := range certs {
 		use()
-	}
-	for _, l := range gone {
-		l.stop()
 	}
 	b.listeners = append(kept, opened...)
 	if b.cfg.SysInterval != cfg.SysInterval {
@@ -191,10 +189,11 @@ func (b *Broker) Close(ctx context.Context) error {
 	for _, l := range b.listeners {
 		l.stop()
 	}
-	for c := range b.conns {
-		c.End(gate.ShuttingDown)
-	}
+	conns := slices.Collect(maps.Keys(b.conns))
 	b.mu.Unlock()
+	for _, s := range conns {
+		s.end()
+	}
 	ended := make(chan struct{})
 	go func() {
 		b.running.Wait()
@@ -207,25 +206,6 @@ func (b *Broker) Close(ctx context.Context) error {
 	}
 	b.engine.Close()
 	return nil
-}
-
-// enter counts c among the connections, unless there are too many.
-func (b *Broker) enter(c *gate.Conn) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed || len(b.conns) >= b.maxConnections {
-		return false
-	}
-	b.conns[c] = struct{}{}
-	b.running.Add(1)
-	return true
-}
-
-func (b *Broker) exit(c *gate.Conn) {
-	b.mu.Lock()
-	delete(b.conns, c)
-	b.mu.Unlock()
-	b.running.Done()
 }
 
 // isCommand reports whether t is <prefix>/NODE/BRIDGE/ENTITY/set.

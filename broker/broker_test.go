@@ -78,6 +78,7 @@ func TestValidate(t *testing.T) {
 	if err := DefaultConfig().Validate(); err != nil {
 		t.Errorf("the default: %v", err)
 	}
+	on := true
 	tests := []struct {
 		listeners []Listener
 		want      string // path and part of the message; "" is valid
@@ -85,7 +86,20 @@ func TestValidate(t *testing.T) {
 		{[]Listener{{URL: "tcp://:1883"}, {URL: "ws://localhost"}, {URL: "unix:///run/edge.sock"}}, ""},
 		{[]Listener{{URL: "tcp://127.0.0.1:0"}, {URL: "tcp://127.0.0.1:0"}}, ""},
 		{[]Listener{{URL: "tls://:8883", Cert: "c", Key: "k"}}, ""},
+		{[]Listener{{URL: "tcp://[::1]:1883"}, {URL: "tcp://[::]"}, {URL: "ws://[fe80::1%25eth0]:80/mqtt"}}, ""},
+		{[]Listener{{URL: "tcp://a", Proxy: true, ProxyFrom: []string{"192.0.2.7", "2001:db8::/32"}}}, ""},
+		{[]Listener{{URL: "wss://a", Cert: "c", Key: "k", NoDelay: &on, Backlog: 65535, Interface: "eth0"}}, ""},
+		{[]Listener{{URL: "unix:///run/edge.sock", Proxy: true}}, ""},
 		{[]Listener{{URL: ""}}, "listeners[0].url"},
+		{[]Listener{{URL: "tcp://[fe80::1%eth0]"}}, "a zone is written with %25"},
+		{[]Listener{{URL: "tcp://a", ProxyFrom: []string{"::1"}}}, "listeners[0].proxy_from: needs proxy: true"},
+		{[]Listener{{URL: "tcp://a", Proxy: true, ProxyFrom: []string{"::1", "10.0.0.1/8"}}}, "listeners[0].proxy_from[1]: \"10.0.0.1/8\": the network is 10.0.0.0/8"},
+		{[]Listener{{URL: "unix:///a", Proxy: true, ProxyFrom: []string{"::1"}}}, "listeners[0].proxy_from: a unix socket has no addresses"},
+		{[]Listener{{URL: "unix:///a", NoDelay: &on}}, "listeners[0].nodelay: only listeners with a port"},
+		{[]Listener{{URL: "unix:///a", Backlog: 5}}, "listeners[0].backlog: only listeners with a port"},
+		{[]Listener{{URL: "unix:///a", Interface: "lo"}}, "listeners[0].interface: only listeners with a port"},
+		{[]Listener{{URL: "tcp://a", Backlog: -1}}, "listeners[0].backlog: must be 1 to 65535, not -1"},
+		{[]Listener{{URL: "tcp://a", Backlog: 65536}}, "listeners[0].backlog: must be 1 to 65535, not 65536"},
 		{[]Listener{{URL: "mqtt://a"}}, "listeners[0].url: \"mqtt://a\": the scheme"},
 		{[]Listener{{URL: "tcp://a:99999"}}, "port 99999"},
 		{[]Listener{{URL: "tcp://a/b"}}, "tcp has no path"},
@@ -130,6 +144,9 @@ func TestLocal(t *testing.T) {
 	} {
 		if got := (Listener{URL: u}).Local(); got != want {
 			t.Errorf("Listener{%s}.Local() = %t, want %t", u, got, want)
+		}
+		if (Listener{URL: u, Proxy: true}).Local() {
+			t.Errorf("the clients of a proxy at %s are said to be on this machine", u)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -26,15 +27,20 @@ type Config struct {
 
 // A Listener is one address at which clients connect.
 type Listener struct {
-	URL     string   `yaml:"url" doc:"tcp://HOST:PORT, tls://HOST:PORT, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH or unix:///PATH; port 0 takes any free port."`
-	Cert    string   `yaml:"cert" doc:"PEM file with the certificate chain, for tls and wss."`
-	Key     string   `yaml:"key" doc:"PEM file with the private key, for tls and wss."`
-	Origins []string `yaml:"origins" doc:"Web origins, like https://home.example, whose pages may connect by WebSocket besides those of the same host."`
+	URL       string   `yaml:"url" doc:"tcp://HOST:PORT, tls://HOST:PORT, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH or unix:///PATH; port 0 takes any free port."`
+	Cert      string   `yaml:"cert" doc:"PEM file with the certificate chain, for tls and wss."`
+	Key       string   `yaml:"key" doc:"PEM file with the private key, for tls and wss."`
+	Origins   []string `yaml:"origins" doc:"Web origins, like https://home.example, whose pages may connect by WebSocket besides those of the same host."`
+	Proxy     bool     `yaml:"proxy" doc:"Each connection must begin with a header of the PROXY protocol, version 2, in which a proxy says who its client is."`
+	ProxyFrom []string `yaml:"proxy_from" doc:"Addresses and networks of the proxies that may connect; without it, those of this machine."`
+	NoDelay   *bool    `yaml:"nodelay" doc:"Sends small packets at once, as without this key; false lets the kernel gather them, which costs time and saves packets."`
+	Backlog   int      `yaml:"backlog" doc:"Connections that wait in the kernel until they are accepted; net.core.somaxconn is the default and the maximum."`
+	Interface string   `yaml:"interface" doc:"The network interface, like eth0, by which clients may come; without it, any."`
 }
 
 // Limits bounds what clients can make grow. Zero is never unlimited.
 type Limits struct {
-	ConnectTimeout time.Duration `yaml:"connect_timeout" doc:"Time from a connection to its complete CONNECT packet."`
+	ConnectTimeout time.Duration `yaml:"connect_timeout" doc:"Time from a connection to its complete CONNECT packet; a handshake before that has as long."`
 	PacketBefore   int           `yaml:"packet_before" doc:"Bytes of a packet before the client is let in."`
 	Packet         int           `yaml:"packet" doc:"Bytes of a packet after that."`
 	TopicBytes     int           `yaml:"topic_bytes" doc:"Bytes of a topic name or filter."`
@@ -105,7 +111,8 @@ func (c Config) Validate() error {
 	for i, l := range c.Listeners {
 		path := "listeners[" + itoa(i) + "]"
 		errs = append(errs, config.In(path, l.validate()))
-		if first, again := seen[l.URL]; again && !strings.HasSuffix(l.URL, ":0") {
+		at, _ := l.parse()
+		if first, again := seen[l.URL]; again && !strings.HasSuffix(at.address, ":0") {
 			errs = append(errs, config.Errorf(path+".url", "%s is listener %d already", l.URL, first))
 		}
 		seen[l.URL] = i
@@ -171,7 +178,12 @@ func (l Limits) validate() error {
 
 func (l Listener) validate() error {
 	_, err := l.parse()
-	errs := []error{err}
+	_, badProxies := l.proxies()
+	return errors.Join(err, l.validateTLS(), l.validateWeb(), l.validateProxy(), badProxies, l.validateSocket())
+}
+
+func (l Listener) validateTLS() error {
+	var errs []error
 	secure := strings.HasPrefix(l.URL, "tls:") || strings.HasPrefix(l.URL, "wss:")
 	for _, f := range []struct{ path, value string }{{"cert", l.Cert}, {"key", l.Key}} {
 		switch {
@@ -181,11 +193,66 @@ func (l Listener) validate() error {
 			errs = append(errs, config.Errorf(f.path, "only tls:// and wss:// have certificates; this listener is %s", l.URL))
 		}
 	}
+	return errors.Join(errs...)
+}
+
+func (l Listener) validateWeb() error {
 	if len(l.Origins) > 0 && !strings.HasPrefix(l.URL, "ws") {
-		errs = append(errs, config.Errorf("origins", "only ws:// and wss:// have origins; this listener is %s", l.URL))
+		return config.Errorf("origins", "only ws:// and wss:// have origins; this listener is %s", l.URL)
+	}
+	return nil
+}
+
+func (l Listener) validateProxy() error {
+	switch {
+	case len(l.ProxyFrom) == 0:
+		return nil
+	case !l.Proxy:
+		return config.Errorf("proxy_from", "needs proxy: true; without it, anybody may connect")
+	case l.isUnix():
+		return config.Errorf("proxy_from", "a unix socket has no addresses; who may open %s is trusted", l.URL)
+	}
+	return nil
+}
+
+// proxies returns the networks of the proxies that may connect.
+func (l Listener) proxies() ([]netip.Prefix, error) {
+	if len(l.ProxyFrom) == 0 {
+		return trustedProxies, nil
+	}
+	var prefixes []netip.Prefix
+	var errs []error
+	for i, s := range l.ProxyFrom {
+		p, err := parsePrefix(s)
+		if err != nil {
+			errs = append(errs, config.Errorf("proxy_from["+itoa(i)+"]", "%w", err))
+		}
+		prefixes = append(prefixes, p)
+	}
+	return prefixes, errors.Join(errs...)
+}
+
+// validateSocket checks what only TCP has.
+func (l Listener) validateSocket() error {
+	var errs []error
+	for _, f := range []struct {
+		path string
+		set  bool
+	}{{"nodelay", l.NoDelay != nil}, {"backlog", l.Backlog != 0}, {"interface", l.Interface != ""}} {
+		if f.set && l.isUnix() {
+			errs = append(errs, config.Errorf(f.path, "only listeners with a port have it; this listener is %s", l.URL))
+		}
+	}
+	if l.Backlog < 0 || l.Backlog > math.MaxUint16 {
+		errs = append(errs, config.Errorf("backlog", "must be 1 to 65535, not %d", l.Backlog))
 	}
 	return errors.Join(errs...)
 }
+
+func (l Listener) isUnix() bool { return strings.HasPrefix(l.URL, "unix:") }
+
+// nagle reports whether small packets wait for others (RFC 896).
+func (l Listener) nagle() bool { return l.NoDelay != nil && !*l.NoDelay }
 
 // An endpoint is what a listener's URL says.
 type endpoint struct {
@@ -201,6 +268,9 @@ var defaultPorts = map[string]string{"tcp": "1883", "tls": "8883", "ws": "8083",
 func (l Listener) parse() (endpoint, error) {
 	u, err := url.Parse(l.URL)
 	if err != nil {
+		if strings.Contains(l.URL, "%") {
+			return endpoint{}, config.Errorf("url", "%v; a zone is written with %%25: tcp://[fe80::1%%25eth0]:1883", err)
+		}
 		return endpoint{}, config.Errorf("url", "%v; want something like tcp://127.0.0.1:1883", err)
 	}
 	e := endpoint{scheme: u.Scheme, network: "tcp", path: u.Path}
@@ -229,11 +299,15 @@ func (l Listener) parse() (endpoint, error) {
 	return e, nil
 }
 
-// Local reports whether only clients on this machine can reach l.
+// Local reports whether only clients on this machine can reach l. Those of a
+// proxy can be anywhere.
 func (l Listener) Local() bool {
 	e, err := l.parse()
-	if err != nil || e.scheme == "unix" {
-		return err == nil
+	switch {
+	case err != nil || l.Proxy:
+		return false
+	case e.scheme == "unix":
+		return true
 	}
 	host, _, _ := net.SplitHostPort(e.address)
 	ip := net.ParseIP(host)

@@ -7,14 +7,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/listeners"
+	"golang.org/x/sys/unix"
 
 	"edge/broker/gate"
 )
@@ -22,20 +26,24 @@ import (
 // A listener accepts connections at one address. It is a listener of mochi's
 // whose connections are gates.
 type listener struct {
-	b    *Broker
-	cfg  Listener
-	at   endpoint
-	l    net.Listener
-	id   string
-	cert atomic.Pointer[tls.Certificate]
-	stop func()
+	b       *Broker
+	cfg     Listener
+	at      endpoint
+	proxies []netip.Prefix
+	l       net.Listener
+	id      string
+	cert    atomic.Pointer[tls.Certificate]
+	tls     *tls.Config // nil without TLS
+	stop    func()
 }
 
 var _ listeners.Listener = (*listener)(nil)
 
 // equal reports whether the listener need not be opened anew.
 func (l Listener) equal(o Listener) bool {
-	return l.URL == o.URL && l.Cert == o.Cert && l.Key == o.Key && slices.Equal(l.Origins, o.Origins)
+	return l.URL == o.URL && l.Cert == o.Cert && l.Key == o.Key && slices.Equal(l.Origins, o.Origins) &&
+		l.Proxy == o.Proxy && slices.Equal(l.ProxyFrom, o.ProxyFrom) &&
+		l.nagle() == o.nagle() && l.Backlog == o.Backlog && l.Interface == o.Interface
 }
 
 // listen opens the address of cfg.
@@ -45,22 +53,16 @@ func (b *Broker) listen(cfg Listener) (*listener, error) {
 		return nil, err
 	}
 	l := &listener{b: b, cfg: cfg, at: at}
+	if l.proxies, err = cfg.proxies(); err != nil {
+		return nil, err
+	}
 	use, err := l.readCert()
 	if err != nil {
 		return nil, err
 	}
 	use()
-	if at.network == "unix" {
-		removeStale(at.address)
-	}
-	if l.l, err = net.Listen(at.network, at.address); err != nil {
+	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("listen at %s: %w", cfg.URL, err)
-	}
-	if at.network == "unix" {
-		if err := os.Chmod(at.address, 0o660); err != nil {
-			l.l.Close()
-			return nil, fmt.Errorf("listen at %s: %w", cfg.URL, err)
-		}
 	}
 	l.id = l.Address()
 	l.stop = sync.OnceFunc(func() {
@@ -68,6 +70,115 @@ func (b *Broker) listen(cfg Listener) (*listener, error) {
 		b.server.Listeners.Delete(l.id)
 	})
 	return l, nil
+}
+
+// open opens the socket, with its options.
+func (l *listener) open() (err error) {
+	if l.at.network == "unix" {
+		removeStale(l.at.address)
+	}
+	lc := net.ListenConfig{Control: l.bindToInterface}
+	if l.l, err = lc.Listen(context.Background(), l.at.network, l.at.address); err != nil {
+		return err
+	}
+	if l.at.network == "unix" {
+		err = os.Chmod(l.at.address, 0o660)
+	} else {
+		err = l.setBacklog()
+	}
+	if err != nil {
+		l.l.Close()
+	}
+	return err
+}
+
+// bindToInterface keeps what comes by other interfaces away. Since Linux 5.7
+// this needs no privilege.
+func (l *listener) bindToInterface(_, _ string, c syscall.RawConn) error {
+	name := l.cfg.Interface
+	if name == "" {
+		return nil
+	}
+	if _, err := net.InterfaceByName(name); err != nil {
+		return fmt.Errorf("there is no interface %q; there are %s", name, interfaces())
+	}
+	var err error
+	if e := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), name) }); e != nil {
+		return e
+	}
+	if err != nil {
+		return fmt.Errorf("bind to the interface %s: %w", name, err)
+	}
+	return nil
+}
+
+// interfaces names those of this machine.
+func interfaces() string {
+	all, err := net.Interfaces()
+	if err != nil {
+		return "none that can be read"
+	}
+	var names []string
+	for _, i := range all {
+		names = append(names, i.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// setBacklog replaces the one that package net has chosen, the kernel's
+// net.core.somaxconn: listen(2) may be called again.
+func (l *listener) setBacklog() error {
+	if l.cfg.Backlog == 0 {
+		return nil
+	}
+	c, err := l.l.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	if e := c.Control(func(fd uintptr) { err = unix.Listen(int(fd), l.cfg.Backlog) }); e != nil {
+		return e
+	}
+	if err != nil {
+		return fmt.Errorf("set the backlog to %d: %w", l.cfg.Backlog, err)
+	}
+	return nil
+}
+
+// exchange opens added in place of gone. A listener of gone whose place one of
+// added takes must be closed first; it is opened again if anything goes wrong.
+func (b *Broker) exchange(gone []*listener, added []Listener) ([]*listener, error) {
+	var moved []Listener
+	for _, l := range gone {
+		if slices.ContainsFunc(added, l.blocks) {
+			l.stop()
+			moved = append(moved, l.cfg)
+			b.listeners = slices.DeleteFunc(slices.Clone(b.listeners), func(o *listener) bool { return o == l })
+		}
+	}
+	opened, err := b.open(added)
+	if err != nil {
+		again, lost := b.open(moved)
+		b.listeners = append(b.listeners, again...)
+		return nil, errors.Join(err, lost)
+	}
+	for _, l := range gone {
+		l.stop()
+	}
+	return opened, nil
+}
+
+// blocks reports whether o cannot be opened while l is.
+func (l *listener) blocks(o Listener) bool {
+	at, err := o.parse()
+	if err != nil || at.network != l.at.network {
+		return false
+	}
+	if at.network == "unix" {
+		return at.address == l.at.address
+	}
+	_, port, _ := net.SplitHostPort(at.address)
+	_, mine, _ := net.SplitHostPort(l.l.Addr().String())
+	return port == mine
 }
 
 // removeStale removes a socket that nobody listens at any more.
@@ -93,10 +204,14 @@ func (l *listener) readCert() (use func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate of the listener at %s: %w", l.cfg.URL, err)
 	}
+	if l.tls == nil {
+		l.tls = l.tlsConfig()
+	}
 	return func() { l.cert.Store(&cert) }, nil
 }
 
-// tlsConfig allows TLS 1.2 and 1.3 with the ciphers that Go considers secure.
+// tlsConfig allows TLS 1.2 and 1.3 with the ciphers that Go considers secure. A
+// listener has one, so that a client can resume its session.
 func (l *listener) tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -116,6 +231,10 @@ func (l *listener) Protocol() string { return l.at.scheme }
 // Address implements listeners.Listener: the URL with the port that was taken.
 func (l *listener) Address() string {
 	u := url.URL{Scheme: l.at.scheme, Host: l.l.Addr().String(), Path: l.at.path}
+	if host, _, _ := net.SplitHostPort(l.at.address); strings.Contains(host, "%") {
+		_, port, _ := net.SplitHostPort(u.Host)
+		u.Host = net.JoinHostPort(host, port) // A socket of Multipath TCP forgets the zone.
+	}
 	if l.at.scheme == "unix" {
 		u.Host, u.Path = "", l.at.address
 	}
@@ -129,30 +248,53 @@ func (l *listener) Close(closeClients listeners.CloseFn) {
 }
 
 // Serve implements listeners.Listener: it accepts until the listener is closed.
-func (l *listener) Serve(establish listeners.EstablishFn) {
-	switch l.at.scheme {
-	case "ws", "wss":
-		l.serveWeb(establish)
-	default:
-		for {
-			c, err := l.Accept()
+// Connections are the gate's, not mochi's, so it does not need to be told how to
+// establish them.
+func (l *listener) Serve(listeners.EstablishFn) {
+	if l.at.scheme == "ws" || l.at.scheme == "wss" {
+		l.serveWeb()
+		return
+	}
+	l.each(func(c net.Conn) { l.attach(c, c) })
+}
+
+// each accepts connections until the listener is closed. It gives those that are
+// ready to speak MQTT, or HTTP, to serve, each in a goroutine of its own.
+func (l *listener) each(serve func(net.Conn)) {
+	for {
+		c, err := l.accept()
+		if err != nil {
+			return
+		}
+		s, err := l.b.enter(c.(stream))
+		if err != nil {
+			l.b.log.Debug("connection refused", "listener", l.id, "remote", c.RemoteAddr(), "err", err)
+			l.b.limits.Counters.TurnedAway()
+			_ = c.Close()
+			continue
+		}
+		if l.cfg.nagle() && l.at.network == "tcp" {
+			_ = c.(*net.TCPConn).SetNoDelay(false) // At worst, packets are sent at once.
+		}
+		go func() {
+			ready, err := l.greet(s)
 			if err != nil {
+				l.b.log.Debug("connection closed before its first packet", "listener", l.id, "remote", s.stream.RemoteAddr(), "err", err)
+				l.b.limits.Counters.TurnedAway()
+				_ = s.Close()
 				return
 			}
-			go func() { _ = establish(l.id, c) }()
-		}
+			serve(ready)
+		}()
 	}
 }
 
-// Accept implements net.Listener: it returns an error only when the listener is
-// closed. Others, such as too many open files, pass.
-func (l *listener) Accept() (net.Conn, error) {
+// accept returns an error only when the listener is closed. Others, such as too
+// many open files, pass.
+func (l *listener) accept() (net.Conn, error) {
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		c, err := l.l.Accept()
-		switch {
-		case err == nil && (l.at.scheme == "tls" || l.at.scheme == "wss"):
-			return tls.Server(c, l.tlsConfig()), nil
-		case err == nil, errors.Is(err, net.ErrClosed):
+		if err == nil || errors.Is(err, net.ErrClosed) {
 			return c, err
 		}
 		l.b.log.Warn("accept a connection; trying again", "listener", l.id, "err", err, "in", pause)
@@ -164,22 +306,44 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// establish runs the connection c of the listener with the given id until it ends.
-func (b *Broker) establish(id string, c net.Conn) error {
-	g := gate.New(c, b.engine, &b.limits, b.log)
-	if !b.enter(g) {
-		b.limits.Counters.TurnedAway()
-		return c.Close()
+// greet does what comes before MQTT and HTTP: the header of a proxy and the TLS
+// handshake. Both together have the connect timeout.
+func (l *listener) greet(s *socket) (net.Conn, error) {
+	if !l.cfg.Proxy && l.tls == nil {
+		return s, nil
 	}
-	defer b.exit(g)
-	g.Serve(&control{b: b, conn: g, listener: id})
-	return nil
+	_ = s.SetDeadline(time.Now().Add(l.b.limits.ConnectTimeout))
+	if l.cfg.Proxy {
+		if !trusts(l.proxies, s.RemoteAddr()) {
+			return nil, errUntrusted
+		}
+		var err error
+		if s.who, err = readProxy(s.stream); err != nil {
+			return nil, err
+		}
+	}
+	c := net.Conn(s)
+	if l.tls != nil {
+		t := tls.Server(s, l.tls)
+		if err := t.Handshake(); err != nil {
+			return nil, fmt.Errorf("TLS handshake: %w", err)
+		}
+		c = tlsConn{t, s}
+	}
+	return c, s.SetDeadline(time.Time{})
 }
 
-// shutdown bounds the end of the HTTP server of a WebSocket listener, which has
-// no connections of its own left: they were taken over.
-func shutdown(stop func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = stop(ctx)
+var errUntrusted = errors.New("no proxy has this address; proxy_from names those that may connect")
+
+// attach runs the connection c, which came by the socket under raw, until it
+// ends.
+func (l *listener) attach(raw, c net.Conn) {
+	s := socketOf(raw)
+	defer s.Close()
+	g := gate.New(c, l.b.engine, &l.b.limits, l.b.log)
+	if !l.b.begin(s, g) {
+		return
+	}
+	defer l.b.running.Done()
+	g.Serve(&control{b: l.b, conn: g, listener: l.id})
 }

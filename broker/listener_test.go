@@ -90,33 +90,53 @@ func write(t *testing.T, name string, b []byte) {
 
 func dialURL(t *testing.T, raw string) net.Conn {
 	t.Helper()
+	return dialOver(t, raw, dialRaw(t, raw))
+}
+
+// dialRaw opens the socket under the scheme of a URL.
+func dialRaw(t *testing.T, raw string) net.Conn {
+	t.Helper()
 	u, err := url.Parse(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var c net.Conn
-	switch u.Scheme {
-	case "unix":
-		c, err = net.Dial("unix", u.Path)
-	case "tcp":
-		c, err = net.Dial("tcp", u.Host)
-	case "tls":
-		c, err = tls.Dial("tcp", u.Host, &tls.Config{InsecureSkipVerify: true})
-	default:
-		var ws *websocket.Conn
-		d := websocket.Dialer{Subprotocols: []string{"mqtt"}, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-		ws, _, err = d.Dial(raw, nil) //nolint:bodyclose // There is none after an upgrade.
-		if err == nil {
-			if ws.Subprotocol() != "mqtt" {
-				t.Errorf("subprotocol %q, want mqtt", ws.Subprotocol())
-			}
-			c = &webConn{Conn: ws.NetConn(), ws: ws}
-		}
+	network, address := "tcp", u.Host
+	if u.Scheme == "unix" {
+		network, address = "unix", u.Path
 	}
+	c, err := net.Dial(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// dialOver does what the scheme of a URL asks for over the socket c.
+func dialOver(t *testing.T, raw string, c net.Conn) net.Conn {
+	t.Helper()
+	insecure := &tls.Config{InsecureSkipVerify: true}
+	switch scheme, _, _ := strings.Cut(raw, ":"); scheme {
+	case "tls":
+		c := tls.Client(c, insecure)
+		if err := c.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	case "ws", "wss":
+		d := websocket.Dialer{
+			NetDial:      func(string, string) (net.Conn, error) { return c, nil },
+			Subprotocols: []string{"mqtt"}, TLSClientConfig: insecure,
+		}
+		ws, _, err := d.Dial(raw, nil) //nolint:bodyclose // There is none after an upgrade.
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ws.Subprotocol() != "mqtt" {
+			t.Errorf("subprotocol %q, want mqtt", ws.Subprotocol())
+		}
+		return &webConn{Conn: ws.NetConn(), ws: ws}
+	}
 	return c
 }
 
@@ -170,16 +190,19 @@ func TestWebSocket(t *testing.T) {
 	cfg.Listeners = []Listener{{URL: "ws://127.0.0.1:0/mqtt", Origins: []string{"https://home.example"}}}
 	u := startWith(t, cfg).URLs()[0]
 	for _, tt := range []struct {
-		url, origin string
-		status      int
+		url, origin, offer string
+		status             int
 	}{
-		{u, "", http.StatusSwitchingProtocols},
-		{u, "https://home.example", http.StatusSwitchingProtocols},
-		{u, strings.TrimSuffix(strings.Replace(u, "ws:", "http:", 1), "/mqtt"), http.StatusSwitchingProtocols},
-		{u, "https://evil.example", http.StatusForbidden},
-		{u + "/other", "", http.StatusNotFound},
+		{u, "", "mqtt", http.StatusSwitchingProtocols},
+		{u, "", "chat, mqttv3.1", http.StatusSwitchingProtocols},
+		{u, "https://home.example", "mqtt", http.StatusSwitchingProtocols},
+		{u, strings.TrimSuffix(strings.Replace(u, "ws:", "http:", 1), "/mqtt"), "mqtt", http.StatusSwitchingProtocols},
+		{u, "https://evil.example", "mqtt", http.StatusForbidden},
+		{u + "/other", "", "mqtt", http.StatusNotFound},
+		{u, "", "", http.StatusBadRequest},
+		{u, "", "chat", http.StatusBadRequest},
 	} {
-		h := http.Header{}
+		h := http.Header{"Sec-Websocket-Protocol": {tt.offer}}
 		if tt.origin != "" {
 			h.Set("Origin", tt.origin)
 		}
@@ -189,7 +212,7 @@ func TestWebSocket(t *testing.T) {
 		}
 		resp.Body.Close()
 		if resp.StatusCode != tt.status {
-			t.Errorf("%s from origin %q: status %d, want %d", tt.url, tt.origin, resp.StatusCode, tt.status)
+			t.Errorf("%s from origin %q, offering %q: status %d, want %d", tt.url, tt.origin, tt.offer, resp.StatusCode, tt.status)
 		}
 		if err == nil {
 			c.Close()
@@ -206,8 +229,8 @@ func TestWebSocket(t *testing.T) {
 	if err := ws.WriteMessage(websocket.TextMessage, []byte(ping)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := ws.NextReader(); err == nil {
-		t.Error("a text message does not end the connection")
+	if _, _, err := ws.NextReader(); !websocket.IsCloseError(err, websocket.CloseUnsupportedData) {
+		t.Errorf("a text message ends the connection with %v, want code 1003", err)
 	}
 }
 
@@ -331,7 +354,7 @@ func TestAcceptErrorsPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := &listener{b: b, l: &failing{inner, 3}, at: endpoint{scheme: "tcp"}}
-	go l.Serve(b.establish)
+	go l.Serve(nil)
 	talk(t, dialURL(t, "tcp://"+inner.Addr().String()), hello, welcome)
 	inner.Close()
 }

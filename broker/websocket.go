@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -11,16 +13,60 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"github.com/mochi-mqtt/server/v2/listeners"
 )
 
 // subprotocols are what a client may ask for (MQTT 5.0, section 6); the second
 // is the one of old MQTT 3.1 clients.
 var subprotocols = []string{"mqtt", "mqttv3.1"}
 
-// serveWeb upgrades HTTP requests to connections (MQTT 5.0, section 6).
-func (l *listener) serveWeb(establish listeners.EstablishFn) {
-	up := websocket.Upgrader{
+// serveWeb upgrades HTTP requests to connections (MQTT 5.0, section 6). A
+// request has the connect timeout, and a connection one request: who does not
+// upgrade goes.
+func (l *listener) serveWeb() {
+	timeout := l.b.limits.ConnectTimeout
+	srv := &http.Server{
+		ReadTimeout:    timeout,
+		WriteTimeout:   timeout,
+		MaxHeaderBytes: l.b.limits.PacketBefore,
+		ErrorLog:       slog.NewLogLogger(l.b.log.Handler(), slog.LevelDebug),
+		Handler:        l.upgrade(),
+	}
+	srv.SetKeepAlivesEnabled(false)
+	ready := &webListener{l: l.l, conns: make(chan net.Conn), closed: make(chan struct{})}
+	go func() {
+		defer ready.Close()
+		l.each(ready.add)
+	}()
+	_ = srv.Serve(ready)
+	shutdown(srv)
+}
+
+// upgrade answers requests.
+func (l *listener) upgrade() http.HandlerFunc {
+	up := l.upgrader()
+	return func(w http.ResponseWriter, r *http.Request) {
+		if l.at.path != "" && l.at.path != "/" && r.URL.Path != l.at.path {
+			http.NotFound(w, r)
+			return
+		}
+		// A client must offer the subprotocol (MQTT 5.0, section 6). One that does
+		// not may speak anything.
+		if websocket.IsWebSocketUpgrade(r) && !slices.ContainsFunc(websocket.Subprotocols(r), isMQTT) {
+			http.Error(w, `this is an MQTT broker: offer "mqtt" in Sec-WebSocket-Protocol (MQTT 5.0, section 6)`, http.StatusBadRequest)
+			return
+		}
+		ws, err := up.Upgrade(w, r, nil)
+		if err != nil {
+			return // Upgrade has answered.
+		}
+		l.attach(ws.NetConn(), &webConn{Conn: ws.NetConn(), ws: ws})
+	}
+}
+
+func isMQTT(subprotocol string) bool { return slices.Contains(subprotocols, subprotocol) }
+
+func (l *listener) upgrader() *websocket.Upgrader {
+	up := &websocket.Upgrader{
 		HandshakeTimeout: l.b.limits.ConnectTimeout,
 		ReadBufferSize:   512,
 		WriteBufferSize:  4096,
@@ -33,37 +79,58 @@ func (l *listener) serveWeb(establish listeners.EstablishFn) {
 			return origin == "" || slices.Contains(l.cfg.Origins, origin) || sameHost(origin, r.Host)
 		}
 	}
-	srv := &http.Server{
-		ReadHeaderTimeout: l.b.limits.ConnectTimeout,
-		IdleTimeout:       l.b.limits.ConnectTimeout,
-		MaxHeaderBytes:    l.b.limits.PacketBefore,
-		ErrorLog:          slog.NewLogLogger(l.b.log.Handler(), slog.LevelDebug),
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if l.at.path != "" && l.at.path != "/" && r.URL.Path != l.at.path {
-				http.NotFound(w, r)
-				return
-			}
-			ws, err := up.Upgrade(w, r, nil)
-			if err != nil {
-				return // Upgrade has answered.
-			}
-			_ = establish(l.id, &webConn{Conn: ws.NetConn(), ws: ws})
-		}),
-	}
-	_ = srv.Serve(webListener{l})
-	shutdown(srv.Shutdown)
+	return up
 }
 
 func sameHost(origin, host string) bool {
 	return origin == "http://"+host || origin == "https://"+host
 }
 
-// webListener gives the HTTP server the connections of l.
-type webListener struct{ *listener }
+// shutdown ends the HTTP server. Requests may still be answered; connections
+// that were upgraded are not the server's any more.
+func shutdown(srv *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if srv.Shutdown(ctx) != nil {
+		_ = srv.Close()
+	}
+}
 
-func (w webListener) Accept() (net.Conn, error) { return w.listener.Accept() }
-func (w webListener) Close() error              { return w.l.Close() }
-func (w webListener) Addr() net.Addr            { return w.l.Addr() }
+// A webListener gives the HTTP server the connections whose proxy and TLS are
+// done with.
+type webListener struct {
+	l      net.Listener
+	conns  chan net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (w *webListener) add(c net.Conn) {
+	select {
+	case w.conns <- c:
+	case <-w.closed:
+		_ = c.Close()
+	}
+}
+
+// Accept implements net.Listener.
+func (w *webListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-w.conns:
+		return c, nil
+	case <-w.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (w *webListener) Close() error {
+	w.once.Do(func() { close(w.closed) })
+	return w.l.Close()
+}
+
+// Addr implements net.Listener.
+func (w *webListener) Addr() net.Addr { return w.l.Addr() }
 
 // A webConn is the stream of bytes in the binary messages of a WebSocket. A
 // packet may be spread over several messages, and a message may have several
@@ -83,7 +150,8 @@ func (w *webConn) Read(p []byte) (int, error) {
 			if err != nil {
 				return 0, closedBy(err)
 			}
-			if kind != websocket.BinaryMessage {
+			if kind != websocket.BinaryMessage { // MQTT-6.0.0-1
+				_ = w.close(websocket.CloseUnsupportedData, errNotBinary.Error())
 				return 0, errNotBinary
 			}
 			w.message = r
@@ -98,7 +166,7 @@ func (w *webConn) Read(p []byte) (int, error) {
 	}
 }
 
-var errNotBinary = &websocket.CloseError{Code: websocket.CloseUnsupportedData, Text: "MQTT needs binary messages"}
+var errNotBinary = errors.New("MQTT needs binary messages")
 
 // closedBy makes the end of a WebSocket look like that of any connection.
 func closedBy(err error) error {
@@ -124,12 +192,24 @@ func (w *webConn) Write(p []byte) (int, error) {
 // SetWriteDeadline implements net.Conn. The websocket package sets the deadline
 // of the socket at each write, to one that only the writer may change.
 func (w *webConn) SetWriteDeadline(t time.Time) error {
-	w.deadline.Store(t.UnixNano())
+	ns := int64(0)
+	if !t.IsZero() {
+		ns = t.UnixNano()
+	}
+	w.deadline.Store(ns)
 	return w.Conn.SetWriteDeadline(t)
 }
 
-// CloseWrite says goodbye.
+// CloseWrite says goodbye, unless that was said already.
 func (w *webConn) CloseWrite() error {
-	return w.ws.WriteControl(websocket.CloseMessage,
-		websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(time.Second))
+	err := w.close(websocket.CloseNormalClosure, "")
+	if errors.Is(err, websocket.ErrCloseSent) {
+		return nil
+	}
+	return err
+}
+
+// close sends a close frame (RFC 6455, section 7.1.5).
+func (w *webConn) close(code int, text string) error {
+	return w.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Now().Add(goodbye))
 }

@@ -54,8 +54,11 @@ func (c *Counters) Counts() Counts {
 	}
 }
 
-// TurnedAway notes a connection that is closed without being served.
-func (c *Counters) TurnedAway() { c.refused.Add(1) }
+// TurnedAway notes a connection that is closed before it became a Conn.
+func (c *Counters) TurnedAway() {
+	c.sockets.Add(1)
+	c.refused.Add(1)
+}
 
 // accept notes a client that was let in.
 func (c *Counters) accept() {
