@@ -96,7 +96,11 @@ func (e edge) command(dir string, l listeners) ([]string, error) {
 	for _, url := range l.urls() {
 		args = append(args, "--listen", url)
 	}
-	return args, nil
+	if l.config == "" {
+		return args, nil
+	}
+	file := filepath.Join(dir, "edge.yaml")
+	return append(args, "-c", file), os.WriteFile(file, []byte(l.config), 0o600)
 }
 
 func (edge) ready(line string) bool { return strings.Contains(line, "ready") }
