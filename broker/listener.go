@@ -268,7 +268,7 @@ func (l *listener) each(serve func(net.Conn)) {
 		}
 		s, err := l.b.enter(c.(stream))
 		if err != nil {
-			l.b.log.Debug("connection refused", "listener", l.id, "remote", c.RemoteAddr(), "err", err)
+			l.b.log.Debug("connection refused", "listener", l.id, "remote", c.RemoteAddr().String(), "err", err)
 			l.b.limits.Counters.TurnedAway()
 			_ = c.Close()
 			continue
@@ -279,7 +279,7 @@ func (l *listener) each(serve func(net.Conn)) {
 		go func() {
 			ready, err := l.greet(s)
 			if err != nil {
-				l.b.log.Debug("connection closed before its first packet", "listener", l.id, "remote", s.stream.RemoteAddr(), "err", err)
+				l.b.log.Debug("connection closed before its first packet", "listener", l.id, "remote", s.stream.RemoteAddr().String(), "err", err)
 				l.b.limits.Counters.TurnedAway()
 				_ = s.Close()
 				return

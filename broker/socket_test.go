@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -287,69 +286,6 @@ func TestNoSuchInterface(t *testing.T) {
 	_, err := Open(cfg, "edge", slog.New(slog.DiscardHandler))
 	if want := `there is no interface "eth77"; there are lo`; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the error is %v, want one with %s", err, want)
-	}
-}
-
-// TestReloadInPlace changes listeners whose address stays: the old one must go
-// before the new one can be opened.
-func TestReloadInPlace(t *testing.T) {
-	b := startListeners(t, unchanged, Listener{URL: "tcp://127.0.0.1:0"})
-	port := strings.TrimPrefix(b.URLs()[0], "tcp://127.0.0.1")
-	sock := "unix://" + filepath.Join(t.TempDir(), "edge.sock")
-	off := false
-	cfg := b.cfg
-	for _, ls := range [][]Listener{
-		{{URL: "tcp://127.0.0.1" + port}, {URL: sock}},
-		{{URL: "tcp://127.0.0.1" + port, NoDelay: &off}, {URL: sock}},
-		{{URL: "tcp://127.0.0.1" + port, NoDelay: &off, Backlog: 3}, {URL: sock}},
-		{{URL: "tcp://127.0.0.1" + port, Interface: "lo"}, {URL: sock}},
-		{{URL: "tcp://" + port}, {URL: sock}},
-		{{URL: "ws://127.0.0.1" + port}, {URL: sock}},
-		{{URL: "ws://127.0.0.1" + port, Origins: []string{"https://home.example"}}, {URL: sock}},
-	} {
-		cfg.Listeners = ls
-		if err := b.Reload(cfg); err != nil {
-			t.Fatalf("%+v: %v", ls, err)
-		}
-		for _, u := range b.URLs() {
-			talk(t, dialURL(t, u), hello, welcome)
-		}
-		if n := len(b.URLs()); n != len(ls) {
-			t.Fatalf("%d listeners, want %d", n, len(ls))
-		}
-	}
-	cfg.Listeners = []Listener{{URL: sock, Proxy: true}, {URL: "tcp://127.0.0.1" + port, Interface: "eth77"}}
-	if err := b.Reload(cfg); err == nil {
-		t.Error("an interface that does not exist is no error")
-	}
-	for _, u := range []string{"ws://127.0.0.1" + port, sock} {
-		talk(t, dialURL(t, u), hello, welcome) // As before.
-	}
-}
-
-func TestEqual(t *testing.T) {
-	on, off := true, false
-	base := Listener{URL: "tcp://a"}
-	if !base.equal(Listener{URL: "tcp://a", NoDelay: &on}) {
-		t.Error("a default that is written out is a change")
-	}
-	for _, l := range []Listener{
-		{URL: "tcp://b"},
-		{URL: "tcp://a", Cert: "c"},
-		{URL: "tcp://a", Key: "k"},
-		{URL: "tcp://a", Origins: []string{"o"}},
-		{URL: "tcp://a", Proxy: true},
-		{URL: "tcp://a", ProxyFrom: []string{"::1"}},
-		{URL: "tcp://a", NoDelay: &off},
-		{URL: "tcp://a", Backlog: 1},
-		{URL: "tcp://a", Interface: "lo"},
-	} {
-		if base.equal(l) {
-			t.Errorf("%+v is no change of %+v", l, base)
-		}
-	}
-	if n := reflect.TypeFor[Listener]().NumField(); n != 9 {
-		t.Errorf("a Listener has %d fields: equal and this test must know them", n)
 	}
 }
 

@@ -59,7 +59,8 @@ func (l *listener) upgrade() http.HandlerFunc {
 		if err != nil {
 			return // Upgrade has answered.
 		}
-		l.attach(ws.NetConn(), &webConn{Conn: ws.NetConn(), ws: ws})
+		// The goroutine of the request would keep its buffers.
+		go l.attach(ws.NetConn(), &webConn{Conn: ws.NetConn(), ws: ws})
 	}
 }
 

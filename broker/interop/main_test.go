@@ -89,21 +89,23 @@ func build(path string) (edge, error) {
 }
 
 func (e edge) command(dir string, l listeners) ([]string, error) {
-	args := []string{e.path, "run", "--data", filepath.Join(dir, "data"), "--allow-anonymous"}
+	args := []string{e.path, "run", "--data", filepath.Join(dir, "data"), "--log-level", "debug"}
 	if l.tls != "" {
 		args = append(args, "--cert", l.cert, "--key", l.key)
 	}
-	for _, url := range l.urls() {
-		args = append(args, "--listen", url)
+	if !strings.Contains(l.config, "listeners:") {
+		for _, url := range l.urls() {
+			args = append(args, "--listen", url)
+		}
 	}
 	if l.config == "" {
-		return args, nil
+		return append(args, "--allow-anonymous"), nil
 	}
 	file := filepath.Join(dir, "edge.yaml")
 	return append(args, "-c", file), os.WriteFile(file, []byte(l.config), 0o600)
 }
 
-func (edge) ready(line string) bool { return strings.Contains(line, "ready") }
+func (edge) ready(line string) bool { return strings.Contains(line, `"msg":"ready"`) } // "already" is not
 
 // mosquitto is the path of Eclipse Mosquitto 2.0 or later.
 type mosquitto struct{ path string }

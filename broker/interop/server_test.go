@@ -26,7 +26,7 @@ type listeners struct {
 	tcp, tls, ws string // 127.0.0.1:PORT
 	unix         string // a path
 	cert, key    string // PEM files for tls
-	config       string // the rest of a configuration, for edge alone
+	config       string // of edge: a file in place of --allow-anonymous and, if it has listeners, of --listen
 }
 
 // urls returns what `edge run --listen` takes.

@@ -45,7 +45,7 @@ func sysTopics() map[string]string {
 func TestMosquittoSys(t *testing.T) {
 	t.Parallel()
 	program(t, "mosquitto_sub")
-	s := startWith(t, func(l *listeners) { l.config = "broker: {sys_interval: 1s}" })
+	s := startWith(t, func(l *listeners) { l.config = "broker: {allow_anonymous: true, sys_interval: 1s}" })
 	sub := s.subscribed(t, "%r %p", args(at(t, s.tcp), words("-t $SYS/#"))...)
 	missing := sysTopics()
 	live := regexp.MustCompile(`^\$SYS/broker/(.+?) ([01]) (.*)$`)
@@ -163,7 +163,7 @@ func TestFigures(t *testing.T) {
 	stricter(t, "it has no /metrics")
 	address := freeAddress(t)
 	s := startWith(t, func(l *listeners) {
-		l.config = "broker: {sys_interval: 1s}\nmetrics: {listen: '" + address + "'}"
+		l.config = "broker: {allow_anonymous: true, sys_interval: 1s}\nmetrics: {listen: '" + address + "'}"
 	})
 	sent, received := traffic(t, s)
 	expectMetrics(t, scrape(t, "http://"+address+"/metrics"), sent, received)
@@ -257,7 +257,7 @@ func wholePackets(stream []byte) (packets []packet) {
 func TestLossIsTold(t *testing.T) {
 	t.Parallel()
 	stricter(t, "it does not say whose messages it dropped")
-	s := startWith(t, func(l *listeners) { l.config = "broker: {sys_interval: 10s, limits: {qos0_bytes: 20000}}" })
+	s := startWith(t, func(l *listeners) { l.config = "broker: {allow_anonymous: true, sys_interval: 10s, limits: {qos0_bytes: 20000}}" })
 	slow := s.connect(t, login{id: "slow"})
 	slow.subscribe("flood", 0)
 	w := s.connect(t, login{id: "watcher"})

@@ -143,7 +143,7 @@ func warnOpen(log *slog.Logger, cfg broker.Config) {
 	}
 	for _, l := range cfg.Listeners {
 		if !l.Local() {
-			log.Warn("ANYBODY WHO CAN REACH THIS ADDRESS CAN SWITCH EVERYTHING: allow_anonymous is on; listen on 127.0.0.1 or a unix socket", "url", l.URL)
+			log.Warn("ANYBODY WHO CAN REACH THIS ADDRESS CAN SWITCH EVERYTHING: allow_anonymous is on; listen on 127.0.0.1 or a unix socket, without a proxy", "url", l.URL)
 		}
 	}
 }
