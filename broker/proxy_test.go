@@ -44,18 +44,17 @@ type tlv struct {
 	value string
 }
 
-// appendProxy encodes a header as a proxy would. A TLV for the checksum gets
-// the right one.
-func appendProxy(b []byte, p proxied, tlvs ...tlv) []byte {
-	start, sum := len(b), 0
-	b = append(b, proxySignature...)
-	b = append(b, proxyProxy, proxyUnspec, 0, 0)
+// proxyBytes encodes a header as a proxy would. A TLV for the checksum gets the
+// right one.
+func proxyBytes(p proxied, tlvs ...tlv) []byte {
+	sum := 0
+	b := append([]byte(proxySignature), proxyProxy, proxyUnspec, 0, 0)
 	switch c := p.client.(type) {
 	case nil:
-		b[start+12] = proxyLocal
+		b[12] = proxyLocal
 	case *net.TCPAddr:
 		b = appendTCP(b, c, p.server.(*net.TCPAddr))
-		b[start+13] = map[bool]byte{true: proxyTCP4, false: proxyTCP6}[c.IP.To4() != nil]
+		b[13] = map[bool]byte{true: proxyTCP4, false: proxyTCP6}[c.IP.To4() != nil]
 	case *net.UnixAddr:
 		for _, a := range []string{c.Name, p.server.(*net.UnixAddr).Name} {
 			path := make([]byte, 108)
@@ -64,17 +63,17 @@ func appendProxy(b []byte, p proxied, tlvs ...tlv) []byte {
 			}
 			b = append(b, path...)
 		}
-		b[start+13] = proxyUnix
+		b[13] = proxyUnix
 	}
 	for _, v := range tlvs {
 		b = append(binary.BigEndian.AppendUint16(append(b, v.kind), uint16(len(v.value))), v.value...)
 		if v.kind == proxyCRC {
-			sum = len(b) - start - 4
+			sum = len(b) - 4
 		}
 	}
-	binary.BigEndian.PutUint16(b[start+14:], uint16(len(b)-start-proxyHead))
+	binary.BigEndian.PutUint16(b[14:], uint16(len(b)-proxyHead))
 	if sum > 0 {
-		binary.BigEndian.PutUint32(b[start+sum:], proxySum(b[start:], sum))
+		binary.BigEndian.PutUint32(b[sum:], proxySum(b, sum))
 	}
 	return b
 }
@@ -111,21 +110,21 @@ func TestProxyHeader(t *testing.T) {
 		{"HAProxy IPv4", unhex(t, haproxy4), proxied{tcp("127.0.0.1:34888"), tcp("127.0.0.1:21001")}, nil},
 		{"HAProxy IPv6", unhex(t, haproxy6), proxied{tcp("[::1]:56518"), tcp("[::1]:21002")}, nil},
 		{"HAProxy checksum", unhex(t, haproxyCRC), proxied{tcp("127.0.0.1:51642"), tcp("127.0.0.1:21003")}, []tlv{checksum, {0x05, ""}}},
-		{"IPv4", appendProxy(nil, v4), v4, nil},
+		{"IPv4", proxyBytes(v4), v4, nil},
 		{"AWS NLB", unhex(t, awsNLB), proxied{tcp("10.0.1.5:50000"), tcp("10.0.2.10:1883")}, []tlv{
 			checksum, {0xea, "\x01vpce-08d2bf15fac5001c9"}, {0x04, strings.Repeat("\x00", 36)},
 		}},
-		{"id and checksum", appendProxy(nil, v6, id, checksum), v6, []tlv{id, checksum}},
-		{"unix", appendProxy(nil, unix), unix, nil},
-		{"unix without a name", appendProxy(nil, proxied{&net.UnixAddr{}, &net.UnixAddr{}}), proxied{&net.UnixAddr{Name: "@"}, &net.UnixAddr{Name: "@"}}, nil},
-		{"longest", appendProxy(nil, unix, tlv{0xe0, strings.Repeat("x", proxyMax-proxyHead-216-3)}), unix, []tlv{{0xe0, strings.Repeat("x", 301)}}},
+		{"id and checksum", proxyBytes(v6, id, checksum), v6, []tlv{id, checksum}},
+		{"unix", proxyBytes(unix), unix, nil},
+		{"unix without a name", proxyBytes(proxied{&net.UnixAddr{}, &net.UnixAddr{}}), proxied{&net.UnixAddr{Name: "@"}, &net.UnixAddr{Name: "@"}}, nil},
+		{"longest", proxyBytes(unix, tlv{0xe0, strings.Repeat("x", proxyMax-proxyHead-216-3)}), unix, []tlv{{0xe0, strings.Repeat("x", 301)}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := readProxy(iotest.OneByteReader(bytes.NewReader(tt.b)))
 			if err != nil || got.String() != tt.p.String() {
 				t.Errorf("got %v, %v; want %v", got, err, tt.p)
 			}
-			if b := appendProxy(nil, tt.p, tt.tlvs...); !bytes.Equal(b, tt.b) {
+			if b := proxyBytes(tt.p, tt.tlvs...); !bytes.Equal(b, tt.b) {
 				t.Errorf("encoded again:\n got % x\nwant % x", b, tt.b)
 			}
 			for _, n := range []int{0, 1, 13, len(tt.b) - 1} {
@@ -182,8 +181,8 @@ func TestProxyRefused(t *testing.T) {
 		"checksum":              {flipped, "the checksum is wrong"},
 		"TLV of two bytes":      {append(replaced(" 000c ", " 000e "), 4, 0), "a TLV is malformed"},
 		"TLV beyond the end":    {append(replaced(" 000c ", " 0010 "), 4, 0, 2, 0), "a TLV is malformed"},
-		"checksum of two bytes": {appendProxy(nil, v4, tlv{3, "ab"}), "a TLV is malformed"},
-		"two checksums":         {appendProxy(nil, v4, tlv{3, "abcd"}, tlv{3, "abcd"}), "a TLV is malformed"},
+		"checksum of two bytes": {proxyBytes(v4, tlv{3, "ab"}), "a TLV is malformed"},
+		"two checksums":         {proxyBytes(v4, tlv{3, "abcd"}, tlv{3, "abcd"}), "a TLV is malformed"},
 	} {
 		if got, err := readProxy(bytes.NewReader(tt.b)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, %v; want an error with %q", name, got, err, tt.want)
@@ -196,7 +195,7 @@ func FuzzProxy(f *testing.F) {
 		f.Add(unhex(f, s))
 	}
 	unix := &net.UnixAddr{Net: "unix", Name: "/run/edge.sock"}
-	f.Add(appendProxy(nil, proxied{unix, unix}, tlv{0x05, "4711"}, tlv{proxyCRC, "abcd"}))
+	f.Add(proxyBytes(proxied{unix, unix}, tlv{0x05, "4711"}, tlv{proxyCRC, "abcd"}))
 	f.Add([]byte("PROXY TCP4 192.0.2.77 203.0.113.5 50000 1883\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bytes.NewReader(b)
@@ -210,7 +209,7 @@ func FuzzProxy(f *testing.F) {
 		if from, ok := p.client.(*net.TCPAddr); ok && (from.IP.To4() == nil) != (p.server.(*net.TCPAddr).IP.To4() == nil) {
 			return // One of the two is an IPv4 address written as IPv6.
 		}
-		again, err := parseProxy(appendProxy(nil, p))
+		again, err := parseProxy(proxyBytes(p))
 		if err != nil || again.String() != p.String() {
 			t.Errorf("%v became %v, %v", p, again, err)
 		}

@@ -30,7 +30,8 @@ func startListeners(t *testing.T, change func(*Limits), ls ...Listener) *Broker 
 
 func unchanged(*Limits) {}
 
-// remotes returns the addresses of the clients that b sees.
+// remotes returns the addresses of the clients that b sees. None must be amid a
+// handshake.
 func (b *Broker) remotes() (all []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -46,7 +47,14 @@ func leave(t *testing.T, b *Broker, c net.Conn) {
 	talk(t, c, "\xe0\x00", "")
 	ended(t, c)
 	c.Close()
-	until(t, func() bool { return len(b.remotes()) == 0 })
+	until(t, func() bool { return b.connections() == 0 })
+}
+
+// connections counts those of b.
+func (b *Broker) connections() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.conns)
 }
 
 // everyScheme are listeners of each scheme, made by set.
@@ -72,7 +80,7 @@ func TestProxyListener(t *testing.T) {
 	for _, u := range b.URLs() {
 		t.Run(u, func(t *testing.T) {
 			raw := dialRaw(t, u)
-			if _, err := raw.Write(appendProxy(nil, said)); err != nil {
+			if _, err := raw.Write(proxyBytes(said)); err != nil {
 				t.Fatal(err)
 			}
 			c := dialOver(t, u, raw)
@@ -88,7 +96,7 @@ func TestProxyListener(t *testing.T) {
 				t.Fatal(err)
 			}
 			ended(t, c)
-			until(t, func() bool { return len(b.remotes()) == 0 })
+			until(t, func() bool { return b.connections() == 0 })
 		})
 	}
 }
@@ -156,12 +164,12 @@ func TestHandshakesCount(t *testing.T) {
 	for _, u := range urls {
 		t.Run(u, func(t *testing.T) {
 			stranger := dialRaw(t, u)
-			until(t, func() bool { return len(b.remotes()) == 1 })
+			until(t, func() bool { return b.connections() == 1 })
 			if got := read(t, dialRaw(t, urls[0])); got != "" {
 				t.Errorf("a connection too many is answered %q", got)
 			}
 			stranger.Close()
-			until(t, func() bool { return len(b.remotes()) == 0 })
+			until(t, func() bool { return b.connections() == 0 })
 		})
 	}
 }
@@ -185,7 +193,7 @@ func TestCloseAmidHandshakes(t *testing.T) {
 	for _, u := range b.URLs() {
 		strangers = append(strangers, dialRaw(t, u))
 	}
-	until(t, func() bool { return len(b.remotes()) == len(strangers) })
+	until(t, func() bool { return b.connections() == len(strangers) })
 	shut(t, b)
 	for _, c := range strangers {
 		read(t, c)
