@@ -35,7 +35,7 @@ func open(t testing.TB, limits ...string) house {
 		secure := "\n      cert: " + l.cert + "\n      key: " + l.key
 		const origins = "\n      origins: [https://home.example]"
 		const proxy = "\n      proxy: true"
-		l.config = "broker:\n  allow_anonymous: true\n  limits:\n    " + strings.Join(append(limits, "connect_timeout: 5s"), "\n    ") + "\n  listeners:"
+		l.config = "log_level: debug\nbroker:\n  allow_anonymous: true\n  limits:\n    " + strings.Join(append(limits, "connect_timeout: 5s"), "\n    ") + "\n  listeners:"
 		for _, u := range []string{
 			"tcp://" + l.tcp, "tls://" + l.tls + secure, "ws://" + l.ws + "/mqtt" + origins, "wss://" + h.wss + "/mqtt" + secure,
 			"tcp://" + h.proxied + proxy, "tls://" + h.proxiedTLS + secure + proxy, "ws://" + h.proxyWS + "/mqtt" + proxy,

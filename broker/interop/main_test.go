@@ -89,7 +89,7 @@ func build(path string) (edge, error) {
 }
 
 func (e edge) command(dir string, l listeners) ([]string, error) {
-	args := []string{e.path, "run", "--data", filepath.Join(dir, "data"), "--log-level", "debug"}
+	args := []string{e.path, "run", "--data", filepath.Join(dir, "data")}
 	if l.tls != "" {
 		args = append(args, "--cert", l.cert, "--key", l.key)
 	}
