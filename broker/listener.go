@@ -345,5 +345,5 @@ func (l *listener) attach(raw, c net.Conn) {
 		return
 	}
 	defer l.b.running.Done()
-	g.Serve(&control{b: l.b, conn: g, listener: l.id})
+	_ = g.Serve(&control{b: l.b, conn: g, listener: l.id}) // It has logged why.
 }

@@ -121,29 +121,31 @@ func New(c net.Conn, engine *delivery.Engine, limits *Limits, log *slog.Logger) 
 	return conn
 }
 
-// Serve runs the connection until it has ended and its last packet is written. A
-// panic ends this connection and no other.
-func (c *Conn) Serve(control Control) {
+// Serve runs the connection until it has ended and its last packet is written,
+// and returns why it ended. A panic ends this connection and no other.
+func (c *Conn) Serve(control Control) error {
 	c.control = control
 	_ = c.setReadDeadline(time.Now().Add(c.limits.ConnectTimeout))
-	c.serve()
+	err := c.serve()
 	c.leave()
 	close(c.done)
 	<-c.written
+	c.log.Debug("connection ended", "client", c.clientID(), "remote", c.remote(), "reason", err)
+	return err
 }
 
 // serve reads until the connection ends. Its frame is small, for it is on the
 // stack of every idle connection.
-func (c *Conn) serve() {
+func (c *Conn) serve() (err error) {
 	defer c.Close()
-	defer c.survive()
-	err := c.read()
-	c.log.Debug("connection ended", "client", c.clientID(), "remote", c.remote(), "reason", err)
+	defer c.survive(&err)
+	return c.read()
 }
 
-// survive ends a panic.
-func (c *Conn) survive() {
+// survive makes an error of a panic.
+func (c *Conn) survive(err *error) {
 	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic: %v", r)
 		c.log.Error("panic in a connection; it was closed, the broker goes on",
 			"remote", c.remote(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 	}

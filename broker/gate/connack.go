@@ -18,11 +18,20 @@ func (k *Connect) appendConnack(b []byte, v Violation, present bool, lim *Limits
 		}
 		return b
 	}
+	packet := k.connack5(v, ack, lim)
+	if !k.fits(len(packet)) {
+		return b // Section 3.1.2.11.4: it is as if it had been sent.
+	}
+	return append(b, packet...)
+}
+
+// connack5 returns the CONNACK of MQTT 5.
+func (k *Connect) connack5(v Violation, ack byte, lim *Limits) []byte {
 	p := k.appendReason(nil, v.Detail, 5)
 	if v.Reason == Success {
 		p = k.appendAnnouncement(p, lim)
 	}
-	return appendWithProperties(b, connack, []byte{ack, byte(v.Reason)}, p)
+	return appendWithProperties(nil, connack, []byte{ack, byte(v.Reason)}, p)
 }
 
 // appendDisconnect appends a DISCONNECT for MQTT 5 (section 3.14).

@@ -60,7 +60,7 @@ func decodeConnect(body []byte, lim *Limits) (*Connect, error) {
 }
 
 func (k *Connect) decode(c *cursor, lim *Limits) error {
-	flags := c.at("connect flags").byte()
+	flags := c.at("connect flags byte").byte()
 	k.Clean = flags&2 != 0
 	k.HasUser, k.HasPass = flags&0x80 != 0, flags&0x40 != 0
 	k.checkFlags(c, flags)
@@ -94,13 +94,13 @@ func (k *Connect) decode(c *cursor, lim *Limits) error {
 func (k *Connect) checkFlags(c *cursor, flags byte) {
 	switch {
 	case flags&1 != 0:
-		c.refuse(Malformed, "have the reserved bit")
+		c.refuse(Malformed, "has the reserved bit")
 	case flags&4 == 0 && flags&0x38 != 0:
-		c.refuse(Malformed, "have QoS or retain of a will, but no will")
+		c.refuse(Malformed, "has QoS or retain of a will, but no will")
 	case flags>>3&3 == 3:
-		c.refuse(Malformed, "have QoS 3 for the will")
+		c.refuse(Malformed, "has QoS 3 for the will")
 	case k.Version < 5 && k.HasPass && !k.HasUser: // MQTT 3.1.1, section 3.1.2.9.
-		c.refuse(Malformed, "have a password, but no user name")
+		c.refuse(Malformed, "has a password, but no user name")
 	}
 }
 
@@ -122,8 +122,8 @@ func (k *Connect) settle(p *properties, lim *Limits) error {
 	if err := k.identify(); err != nil {
 		return err
 	}
-	if n := len(k.appendConnack(nil, Violation{}, false, lim)); !k.fits(n) {
-		// The client would not know the limits (section 3.1.2.11.4).
+	if n := len(k.connack5(Violation{}, 0, lim)); k.Version == 5 && !k.fits(n) {
+		// The client cannot be told the limits (section 3.1.2.11.4).
 		return Violation{ImplementationError, fmt.Sprintf("Maximum Packet Size is too small for a CONNACK of %d bytes", n)}
 	}
 	return nil
@@ -153,7 +153,7 @@ func (k *Connect) identify() error {
 		return nil
 	}
 	if k.Version == 3 || k.Version == 4 && !k.Clean {
-		return BadClientID // MQTT 3.1.1, section 3.1.3.1.
+		return Violation{BadClientID, "client identifier is empty"} // MQTT 3.1.1, section 3.1.3.1.
 	}
 	k.ClientID, k.Assigned = "edge-"+rand.Text()[:16], true
 	if k.will != nil {

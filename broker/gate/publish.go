@@ -21,19 +21,19 @@ type publication struct {
 
 func decodePublish(qos byte, body []byte, version byte, lim *Limits) (p publication, err error) {
 	if len(body) < 2 {
-		return p, Malformed
+		return p, Violation{Malformed, "topic name is cut off"}
 	}
 	off := 2 + int(binary.BigEndian.Uint16(body))
 	if off > len(body) {
-		return p, Malformed
+		return p, Violation{Malformed, "topic name is cut off"}
 	}
 	p.name = body[2:off]
 	if qos > 0 {
 		if len(body) < off+2 {
-			return p, Malformed
+			return p, Violation{Malformed, "packet identifier is cut off"}
 		}
 		if p.id = binary.BigEndian.Uint16(body[off:]); p.id == 0 {
-			return p, ProtocolError
+			return p, Violation{ProtocolError, "packet identifier is 0"}
 		}
 		off += 2
 	}
@@ -42,7 +42,7 @@ func decodePublish(qos byte, body []byte, version byte, lim *Limits) (p publicat
 	case version < 5:
 		return p, nil
 	case len(p.payload) == 0:
-		return p, Malformed
+		return p, Violation{Malformed, "property length is cut off"}
 	case p.payload[0] == 0: // No properties, as most have.
 		p.payload = p.payload[1:]
 		return p, nil

@@ -13,7 +13,7 @@ func checkSubscribe(body []byte, version byte, lim *Limits) error {
 	c.head(subscribe, version, lim)
 	for len(c.b) > 0 {
 		filter := c.at("topic filter").text()
-		options := c.at("subscription options").byte()
+		options := c.at("subscription options byte").byte()
 		c.options(options, version)
 		c.filter(filter, options&4 != 0)
 	}
@@ -56,11 +56,11 @@ func (c *cursor) options(o, version byte) {
 	}
 	switch {
 	case o&reserved != 0:
-		c.refuse(Malformed, "have reserved bits")
+		c.refuse(Malformed, "has reserved bits")
 	case o&3 == 3:
-		c.refuse(qos3, "have QoS 3")
+		c.refuse(qos3, "has QoS 3")
 	case o>>4 == 3:
-		c.refuse(ProtocolError, "have Retain Handling 3")
+		c.refuse(ProtocolError, "has Retain Handling 3")
 	}
 }
 
@@ -74,7 +74,7 @@ func (c *cursor) filter(s string, noLocal bool) {
 		c.b, c.err = nil, Violation{Malformed, err.Error()}
 	}
 	if group, _ := topic.Share(s); group != "" && noLocal {
-		c.refuse(ProtocolError, "have No Local for a shared subscription") // Section 3.8.3.1.
+		c.refuse(ProtocolError, "has No Local for a shared subscription") // Section 3.8.3.1.
 	}
 }
 

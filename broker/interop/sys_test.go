@@ -257,7 +257,9 @@ func wholePackets(stream []byte) (packets []packet) {
 func TestLossIsTold(t *testing.T) {
 	t.Parallel()
 	stricter(t, "it does not say whose messages it dropped")
-	s := startWith(t, func(l *listeners) { l.config = "broker: {allow_anonymous: true, sys_interval: 10s, limits: {qos0_bytes: 20000}}" })
+	s := startWith(t, func(l *listeners) {
+		l.config = "broker: {allow_anonymous: true, sys_interval: 10s, limits: {qos0_bytes: 20000}}"
+	})
 	slow := s.connect(t, login{id: "slow"})
 	slow.subscribe("flood", 0)
 	w := s.connect(t, login{id: "watcher"})
