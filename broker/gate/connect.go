@@ -122,7 +122,10 @@ func (k *Connect) settle(p *properties, lim *Limits) error {
 	if err := k.identify(); err != nil {
 		return err
 	}
-	if n := len(k.connack5(Violation{}, 0, lim)); k.Version == 5 && !k.fits(n) {
+	if k.maxPacket == 0 {
+		return nil
+	}
+	if n := len(k.connack5(Violation{}, 0, lim)); !k.fits(n) {
 		// The client cannot be told the limits (section 3.1.2.11.4).
 		return Violation{ImplementationError, fmt.Sprintf("Maximum Packet Size is too small for a CONNACK of %d bytes", n)}
 	}
