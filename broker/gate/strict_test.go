@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -279,7 +280,7 @@ func TestStrictRowsCutOff(t *testing.T) {
 			if body := bodyOf(part); body != nil {
 				continue // Bytes behind the end of the packet.
 			}
-			j := judge(t, append(hello[:len(hello):len(hello)], part...))
+			j := judge(t, append(slices.Clip(hello), part...))
 			if len(j.handed) != len(nothing.handed) || j.verdict() == "ok" && len(j.out) != len(nothing.out) {
 				t.Errorf("%s: %x is acted upon: %x, %v", r.name, part, j.out, j.err)
 			}
@@ -311,7 +312,7 @@ func TestStrictRowsFlipped(t *testing.T) {
 			packet[bit/8] ^= 1 << (bit % 8)
 			hello := unhex(hellos[r.version])
 			nothing := judge(t, hello)
-			j := judge(t, append(hello[:len(hello):len(hello)], packet...))
+			j := judge(t, append(slices.Clip(hello), packet...))
 			switch body := bodyOf(packet); {
 			case j.verdict() != "ok":
 			case body == nil && (len(j.handed) != len(nothing.handed) || len(j.out) != len(nothing.out)):
