@@ -61,6 +61,7 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	b.limits = cfg.Limits.gate()
 	b.limits.ResponseText = cfg.ResponseInformation
 	opts := cfg.Limits.delivery()
+	opts.Each = cfg.Overlapping == Each
 	opts.Command = func(t string) bool { return isCommand(prefix, t) }
 	opts.Refused = b.refused
 	b.engine = delivery.New(journal.Memory{}, opts, log)
@@ -128,8 +129,8 @@ func (b *Broker) Reload(cfg Config) error {
 	if b.closed {
 		return errors.New("reload the broker: it is closed")
 	}
-	if cfg.Limits != b.cfg.Limits {
-		return errors.New("reload the broker: its limits hold until edge is restarted")
+	if cfg.Limits != b.cfg.Limits || cfg.Overlapping != b.cfg.Overlapping {
+		return errors.New("reload the broker: limits and overlapping hold until edge is restarted")
 	}
 	if cfg.ResponseInformation != b.cfg.ResponseInformation {
 		return errors.New("reload the broker: its response_information holds until edge is restarted")

@@ -128,6 +128,10 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	cfg := DefaultConfig()
+	cfg.Overlapping = "twice"
+	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), `overlapping: must be once or each, not "twice"`) {
+		t.Errorf("Validate of overlapping: twice = %v", err)
+	}
 	cfg.Limits = Limits{QueueOverflow: "drop", TopicAliases: -1, UserProperties: -1}
 	err := cfg.Validate()
 	for _, path := range []string{"packet_before", "packet", "topic_bytes", "topic_aliases", "user_properties", "packet_rate", "idle", "window", "sessions", "connect_timeout", "session_expiry", "queue_overflow"} {

@@ -17,6 +17,7 @@ import (
 type Config struct {
 	AllowAnonymous bool          `yaml:"allow_anonymous" doc:"Lets clients in that show no credentials; for listeners on the loopback interface and for tests."`
 	Listeners      []Listener    `yaml:"listeners" doc:"The addresses at which clients connect."`
+	Overlapping    Overlapping   `yaml:"overlapping" doc:"What a client gets whose subscriptions overlap: each message once, at the highest QoS and with all identifiers, or once for each subscription."`
 	Limits         Limits        `yaml:"limits" doc:"What one client can make grow at most."`
 	SysInterval    time.Duration `yaml:"sys_interval" doc:"Time between two publications of the broker's counts below $SYS/broker; 0s is never."`
 
@@ -62,6 +63,19 @@ type Limits struct {
 	RetainedBytes  int           `yaml:"retained_bytes" doc:"Bytes of retained messages in all."`
 }
 
+// Overlapping says how often a message goes to a client several of whose
+// subscriptions match it (MQTT 5.0, section 3.3.4).
+type Overlapping string
+
+// The choices.
+const (
+	Once Overlapping = "once"
+	Each Overlapping = "each"
+)
+
+// Values lists the choices.
+func (Overlapping) Values() []string { return []string{string(Once), string(Each)} }
+
 // QueueOverflow says what happens to a message for a queue that is full.
 type QueueOverflow string
 
@@ -77,7 +91,7 @@ func (QueueOverflow) Values() []string { return []string{string(Reject), string(
 // DefaultConfig returns the limits that hold where a configuration is silent;
 // it has no listeners and lets nobody in.
 func DefaultConfig() Config {
-	return Config{SysInterval: 10 * time.Second, Version: "devel", Limits: Limits{
+	return Config{Overlapping: Once, SysInterval: 10 * time.Second, Version: "devel", Limits: Limits{
 		ConnectTimeout: 5 * time.Second,
 		PacketBefore:   16 << 10,
 		Packet:         1 << 20,
@@ -106,6 +120,9 @@ func (c Config) Validate() error {
 	errs := []error{config.In("limits", c.Limits.validate()), checkResponseInformation(c.ResponseInformation)}
 	if c.SysInterval != 0 && (c.SysInterval < time.Second || c.SysInterval > time.Hour) {
 		errs = append(errs, config.Errorf("sys_interval", "must be 1s to 1h, or 0s for never, not %v", c.SysInterval))
+	}
+	if c.Overlapping != Once && c.Overlapping != Each {
+		errs = append(errs, config.Errorf("overlapping", "must be once or each, not %q", string(c.Overlapping)))
 	}
 	seen := make(map[string]int)
 	for i, l := range c.Listeners {

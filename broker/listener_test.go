@@ -284,6 +284,11 @@ func TestReload(t *testing.T) {
 	if err := b.Reload(bad); err == nil {
 		t.Error("a change of limits is no error")
 	}
+	bad = cfg
+	bad.Overlapping = Each
+	if err := b.Reload(bad); err == nil {
+		t.Error("a change of overlapping is no error")
+	}
 }
 
 func TestAnonymous(t *testing.T) {

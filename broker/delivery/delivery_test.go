@@ -185,6 +185,27 @@ func TestOverlappingSubscriptions(t *testing.T) {
 	}
 }
 
+func TestOverlappingSubscriptionsEach(t *testing.T) {
+	opts := options()
+	opts.Each = true
+	e := newEngine(t, journal.Memory{}, opts)
+	s := connect(t, e, "s", Opening{})
+	s.subscribeTo(journal.Subscription{Filter: "a/#", QoS: 0, ID: 9})
+	s.subscribeTo(journal.Subscription{Filter: "a/b", QoS: 2, ID: 3, NoLocal: true})
+	s.subscribeTo(journal.Subscription{Filter: "+/b", QoS: 1})
+	connect(t, e, "p", Opening{}).publish("a/b", "2:other")
+	s.publish("a/b", "2:own")
+	var got []string
+	for _, o := range s.outs() {
+		got = append(got, fmt.Sprintf("%s %d %v", o.Message.Payload, o.QoS, o.IDs))
+	}
+	slices.Sort(got)
+	want := []string{"2:other 0 [9]", "2:other 1 []", "2:other 2 [3]", "2:own 0 [9]", "2:own 1 []"}
+	if !slices.Equal(got, want) {
+		t.Errorf("deliveries %q, want %q", got, want)
+	}
+}
+
 func TestNoLocal(t *testing.T) {
 	e := newEngine(t, journal.Memory{}, options())
 	s := connect(t, e, "s", Opening{}).subscribeTo(journal.Subscription{Filter: "a", NoLocal: true})

@@ -26,6 +26,7 @@ type Options struct {
 	QueueMessages  int    // QoS 1 and 2 messages that wait for one session
 	QueueBytes     int    // their bytes
 	DropOldest     bool   // at these limits: drop the oldest, instead of refusing the newest
+	Each           bool   // one delivery for each matching subscription of a session, instead of one in all
 	Window         int    // QoS 1 and 2 messages on their way to one client
 	ReceiveMaximum int    // QoS 2 ids that one client may own
 	Sessions       int    // sessions in all

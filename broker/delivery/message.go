@@ -20,7 +20,7 @@ type Message struct {
 	// Command says that the message is one that must not be executed late.
 	Command bool
 
-	keep *Message // made by kept; only the publishing goroutine looks
+	keep atomic.Pointer[Message] // made by kept
 
 	// after is the ticket that must be committed before the message is
 	// delivered: a QoS 2 message that a crash makes the publisher send anew
@@ -39,24 +39,33 @@ const overhead = 96
 
 func (m *Message) size() int { return overhead + len(m.Topic) + len(m.Payload) }
 
-// kept returns m, or a copy of it that does not hold the block of memory that
-// its payload was read into. Only the goroutine that publishes m may call it.
+// kept returns m, or the copy of it that does not hold the block of memory that
+// its payload was read into. Any goroutine may call it.
 func (m *Message) kept() *Message {
 	if !m.Borrowed {
 		return m
 	}
-	if m.keep == nil {
-		m.keep = &Message{Message: m.Message, Command: m.Command}
-		m.keep.Payload = bytes.Clone(m.Payload)
-		m.keep.after.Store(m.after.Load())
+	if k := m.keep.Load(); k != nil {
+		return k
 	}
-	return m.keep
+	k := &Message{Message: m.Message, Command: m.Command}
+	k.Payload = bytes.Clone(m.Payload)
+	k.after.Store(m.after.Load())
+	if !m.keep.CompareAndSwap(nil, k) {
+		return m.keep.Load()
+	}
+	// Who calls setAfter meanwhile may not have seen k.
+	if t := m.after.Load(); t != uncommitted {
+		k.after.Store(t)
+	}
+	return k
 }
 
+// setAfter says when m may be delivered, once for each message.
 func (m *Message) setAfter(t uint64) {
 	m.after.Store(t)
-	if m.keep != nil {
-		m.keep.after.Store(t)
+	if k := m.keep.Load(); k != nil {
+		k.after.Store(t)
 	}
 }
 

@@ -109,6 +109,15 @@ func (p *Publisher) latest(r *Route) *Route {
 	return p.engine.route(r.Topic)
 }
 
+// item returns m as t asks for it.
+func (t *target) item(m *Message) item {
+	it := item{m: m, tag: t.tag, qos: min(m.QoS, t.qos)}
+	if m.Retain && t.asPublished {
+		it.flags = retained
+	}
+	return it
+}
+
 // deliver queues m for the session of t.
 func (p *Publisher) deliver(t *target, m *Message) {
 	s := t.s
@@ -117,20 +126,20 @@ func (p *Publisher) deliver(t *target, m *Message) {
 			return
 		}
 	}
-	it := item{m: m, ids: t.ids, qos: min(m.QoS, t.qos)}
-	if m.Retain && t.asPublished {
-		it.flags = retained
-	}
+	it := t.item(m)
 	seq, link := s.push(it)
 	if link != nil {
 		p.wake = append(p.wake, link)
 	}
 	if it.qos > 0 && s.durable() {
-		tg := journal.Target{Client: s.id, Sequence: seq, QoS: it.qos, Retain: it.flags&retained != 0}
-		if t.ids != nil {
-			tg.IDs = *t.ids
-		}
-		p.targets = append(p.targets, tg)
+		p.targets = append(p.targets, it.target(s, seq))
+	}
+}
+
+// target says for the journal that it is queued for s with number seq.
+func (it *item) target(s *Session, seq uint64) journal.Target {
+	return journal.Target{
+		Client: s.id, Sequence: seq, QoS: it.qos, Retain: it.flags&retained != 0, IDs: it.tag.identifiers(),
 	}
 }
 

@@ -51,10 +51,7 @@ func (e *Engine) SendRetained(s *Session, sub journal.Subscription, existed bool
 	if sub.RetainHandling == 2 || sub.RetainHandling == 1 && existed {
 		return
 	}
-	var ids *[]uint32
-	if sub.ID != 0 {
-		ids = &[]uint32{sub.ID}
-	}
+	tag := newTag(&sub)
 	now := time.Now().Unix()
 	var over []*Message
 	var wake Link
@@ -65,7 +62,7 @@ func (e *Engine) SendRetained(s *Session, sub journal.Subscription, existed bool
 		if (*m).expired(now) {
 			over = append(over, *m)
 		} else {
-			_, link := s.push(item{m: *m, ids: ids, qos: min((*m).QoS, sub.QoS), flags: retained | pinned})
+			_, link := s.push(item{m: *m, tag: tag, qos: min((*m).QoS, sub.QoS), flags: retained | pinned})
 			if link != nil {
 				wake = link
 			}

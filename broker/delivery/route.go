@@ -28,7 +28,7 @@ type Route struct {
 // A target is a session with what its matching subscriptions ask for together.
 type target struct {
 	s           *Session
-	ids         *[]uint32
+	tag         *tag
 	qos         byte
 	asPublished bool
 
@@ -120,7 +120,7 @@ func (e *Engine) route(name string) *Route {
 		for i := range *list {
 			x := &(*list)[i]
 			k, again := places[x.s]
-			if !again {
+			if again = again && !e.opts.Each; !again {
 				k = len(r.targets)
 				places[x.s] = k
 				r.targets = append(r.targets, target{s: x.s})
@@ -138,7 +138,7 @@ func (t *target) add(sub *journal.Subscription, first bool) {
 	case sub.NoLocal && first:
 		t.own = none
 	case sub.NoLocal && t.own == nil:
-		t.own = &target{ids: t.ids, qos: t.qos, asPublished: t.asPublished}
+		t.own = &target{tag: t.tag, qos: t.qos, asPublished: t.asPublished}
 	case !sub.NoLocal && t.own == none:
 		t.own = new(target)
 		t.own.merge(sub)
@@ -154,13 +154,17 @@ func (t *target) merge(sub *journal.Subscription) {
 	if sub.ID == 0 {
 		return
 	}
-	var ids []uint32
-	if t.ids != nil {
-		ids = *t.ids
-	}
-	ids = append(slices.Clone(ids), sub.ID)
+	ids := append(slices.Clone(t.tag.identifiers()), sub.ID)
 	slices.Sort(ids)
-	t.ids = &ids
+	t.tag = &tag{ids: ids}
+}
+
+// newTag returns the tag of messages that come by way of sub alone.
+func newTag(sub *journal.Subscription) *tag {
+	if sub.ID == 0 {
+		return nil
+	}
+	return &tag{ids: []uint32{sub.ID}}
 }
 
 // checkTopic reports what is wrong with name as a topic to publish to. Names

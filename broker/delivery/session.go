@@ -62,10 +62,21 @@ type Session struct {
 // An item is a message in a session's queue.
 type item struct {
 	m     *Message // nil: a tombstone
-	ids   *[]uint32
-	seq   uint64 // of QoS 1 and 2 messages
+	tag   *tag     // nil where there is nothing to say
+	seq   uint64   // of QoS 1 and 2 messages
 	qos   byte
 	flags flags
+}
+
+// A tag says by way of which subscriptions a message came. Many messages share
+// one; it is not changed.
+type tag struct{ ids []uint32 }
+
+func (t *tag) identifiers() []uint32 {
+	if t == nil {
+		return nil
+	}
+	return t.ids
 }
 
 type flags byte
@@ -123,7 +134,7 @@ func (s *Session) Dropped() Dropped {
 func (s *Session) durable() bool { return s.lasts.Load() }
 
 // push queues it, numbers it if its QoS is 1 or 2, and returns the link if that
-// must be woken. Only the goroutine that publishes it.m may call it.
+// must be woken.
 func (s *Session) push(it item) (seq uint64, wake Link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -342,10 +353,7 @@ func (s *Session) expire(it item, late []*Message) []*Message {
 }
 
 func (it *item) out(again bool) Out {
-	o := Out{Message: it.m, QoS: it.qos, Retain: it.flags&retained != 0}
-	if it.ids != nil {
-		o.IDs = *it.ids
-	}
+	o := Out{Message: it.m, QoS: it.qos, Retain: it.flags&retained != 0, IDs: it.tag.identifiers()}
 	if it.qos > 0 {
 		o.ID = packetID(it.seq)
 		o.Release = it.flags&released != 0
