@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -155,11 +154,8 @@ func (h *hook) OnACLCheck(_ *mqtt.Client, filter string, _ bool) bool {
 }
 
 func (b *Broker) checkFilter(filter string) gate.Reason {
-	switch {
-	case len(filter) > b.limits.TopicBytes || topic.Levels(filter) > b.limits.TopicLevels:
+	if len(filter) > b.limits.TopicBytes || topic.Levels(filter) > b.limits.TopicLevels {
 		return gate.BadFilter
-	case strings.HasPrefix(filter, topic.SharePrefix):
-		return gate.SharedUnsupported
 	}
 	return gate.Success
 }

@@ -8,7 +8,7 @@ import (
 const (
 	// hello5 asks for response information, with a keep-alive of a minute.
 	hello5   = "\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x02\x19\x01\x00\x01c"
-	welcome5 = "\x21\x04\x00\x27\x00\x10\x00\x00\x22\x00\x40\x2a\x00" // The limits by default.
+	welcome5 = "\x21\x04\x00\x27\x00\x10\x00\x00\x22\x00\x40" // The limits by default.
 )
 
 func TestResponseInformation(t *testing.T) {
@@ -16,7 +16,7 @@ func TestResponseInformation(t *testing.T) {
 	cfg.AllowAnonymous, cfg.ResponseInformation = true, "reply/%c"
 	cfg.Listeners = []Listener{{URL: "tcp://127.0.0.1:0"}}
 	b := startWith(t, cfg)
-	talk(t, dialURL(t, b.URLs()[0]), hello5, "\x20\x1a\x00\x00\x17"+welcome5+"\x1a\x00\x07reply/c")
+	talk(t, dialURL(t, b.URLs()[0]), hello5, "\x20\x18\x00\x00\x15"+welcome5+"\x1a\x00\x07reply/c")
 	cfg.ResponseInformation = "other/%c"
 	if err := b.Reload(cfg); err == nil || !strings.Contains(err.Error(), "response_information") {
 		t.Errorf("a reload with another response_information: %v", err)
@@ -29,7 +29,7 @@ func TestDeepFilter(t *testing.T) {
 	b := start(t, "tcp://127.0.0.1:0")
 	deep := strings.Repeat("/", 32)
 	c := dialURL(t, b.URLs()[0])
-	talk(t, c, hello5, "\x20\x10\x00\x00\x0d"+welcome5)
+	talk(t, c, hello5, "\x20\x0e\x00\x00\x0b"+welcome5)
 	talk(t, c, "\x82\x2a\x00\x01\x00\x00\x20"+deep+"\x00\x00\x01a\x01", "\x90\x05\x00\x01\x00\x8f\x01")
 	talk(t, c, "\xa2\x25\x00\x02\x00\x00\x20"+deep, "\xb0\x04\x00\x02\x00\x11")
 	old := dialURL(t, b.URLs()[0])

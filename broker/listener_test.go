@@ -368,7 +368,7 @@ func TestCloseSaysWhy(t *testing.T) {
 	b := start(t, "tcp://127.0.0.1:0")
 	c := dialURL(t, b.URLs()[0])
 	talk(t, c, "\x10\x0e\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01c", "")
-	ack := make([]byte, 21)
+	ack := make([]byte, 19)
 	if _, err := io.ReadFull(c, ack); err != nil {
 		t.Fatal(err)
 	}

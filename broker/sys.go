@@ -50,6 +50,7 @@ var sysCounts = []struct {
 	{"dropped/expired", func(s *Stats) uint64 { return s.Dropped.Expired }},
 	{"dropped/full", func(s *Stats) uint64 { return s.Dropped.Full }},
 	{"dropped/large", func(s *Stats) uint64 { return s.Dropped.Large }},
+	{"dropped/orphaned", func(s *Stats) uint64 { return s.Dropped.Orphaned }},
 	{"dropped/refused", func(s *Stats) uint64 { return s.Traffic.Received.Refused }},
 }
 
@@ -242,7 +243,7 @@ func reasons(l delivery.Loss) []loss {
 	for _, r := range []struct {
 		reason string
 		count  uint64
-	}{{"slow", l.Slow}, {"expired", l.Expired}, {"full", l.Full}, {"large", l.Large}} {
+	}{{"slow", l.Slow}, {"expired", l.Expired}, {"full", l.Full}, {"large", l.Large}, {"orphaned", l.Orphaned}} {
 		if r.count > 0 {
 			out = append(out, loss{l.Client, r.reason, r.count})
 		}

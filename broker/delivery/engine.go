@@ -62,7 +62,7 @@ type Engine struct {
 	// version changes with each subscription: routes of older versions are
 	// looked up anew.
 	version atomic.Uint64
-	dropped struct{ Slow, Expired, Full, Large atomic.Uint64 }
+	dropped struct{ Slow, Expired, Full, Large, Orphaned atomic.Uint64 }
 	warned  atomic.Int64  // Unix time of the last log line about drops
 	expired atomic.Uint64 // sessions whose time without a connection was over
 	losses  losses
@@ -70,6 +70,7 @@ type Engine struct {
 	mu       sync.RWMutex
 	sessions map[string]*Session
 	filters  topic.Tree[[]subscriber]
+	shares   topic.Tree[[]*group] // by FILTER of $share/GROUP/FILTER
 
 	ids idLocks
 
@@ -159,7 +160,7 @@ func (e *Engine) count(c *atomic.Uint64, s *Session, reason string) {
 	}
 	d := e.Dropped()
 	e.log.Warn("messages dropped", "client", s.id, "reason", reason,
-		"slow_total", d.Slow, "expired_total", d.Expired, "full_total", d.Full, "large_total", d.Large)
+		"slow_total", d.Slow, "expired_total", d.Expired, "full_total", d.Full, "large_total", d.Large, "orphaned_total", d.Orphaned)
 }
 
 func (e *Engine) refuse(m *Message, why Refusal) { e.opts.Refused(m, why) }

@@ -57,16 +57,21 @@ func (s *Session) finish(n uint64, it *item) (wake bool) {
 	it.m = finished
 	s.open--
 	if n == s.sent.head {
-		for s.sent.len() > 0 && s.sent.at(s.sent.head).flags&done != 0 {
-			s.sent.pop()
-		}
-		s.resent = max(s.resent, s.sent.head)
+		s.trim()
 	}
 	if s.queue.len() == 0 && s.resent == s.sent.tail {
 		return false
 	}
 	wake, s.idle = s.idle, false
 	return wake
+}
+
+// trim forgets the oldest messages as far as their flows have ended.
+func (s *Session) trim() {
+	for s.sent.len() > 0 && s.sent.at(s.sent.head).flags&done != 0 {
+		s.sent.pop()
+	}
+	s.resent = max(s.resent, s.sent.head)
 }
 
 // finished stands for messages that were acknowledged before an older one.

@@ -78,6 +78,7 @@ func (e *Engine) session(id string) *Session {
 func (s *Session) takeOver() {
 	s.mu.Lock()
 	link := s.link
+	s.taken = link != nil
 	s.mu.Unlock()
 	if link != nil {
 		link.Kick()
@@ -105,6 +106,9 @@ func (e *Engine) resume(s *Session, o Opening) {
 		window = min(window, o.Window)
 	}
 	s.attach(o.Link, window)
+	for _, g := range s.involved() {
+		g.arrive(s)
+	}
 }
 
 // append is for records whose loss only a later record could make matter; the
@@ -118,7 +122,7 @@ func (s *Session) setExpiry(seconds uint32) {
 
 func (s *Session) attach(link Link, window int) {
 	s.mu.Lock()
-	s.link, s.window = link, window
+	s.link, s.window, s.taken = link, window, false
 	s.open, s.resent, s.idle = 0, s.sent.head, false
 	s.mu.Unlock()
 }
@@ -150,8 +154,7 @@ func (e *Engine) Leave(s *Session, link Link, l Leaving) {
 	if l.Expiry != nil {
 		s.setExpiry(*l.Expiry)
 	}
-	expiry := s.expiry
-	s.dropQoS0()
+	expiry, taken := s.expiry, s.taken
 	if l.Normal && s.will != nil {
 		s.will = nil
 		e.append(&journal.Record{Kind: journal.WillCleared, Client: s.id})
@@ -166,7 +169,12 @@ func (e *Engine) Leave(s *Session, link Link, l Leaving) {
 		return
 	}
 	e.append(&journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: expiry})
-	e.startTimers(s)
+	if !taken {
+		for _, g := range s.involved() {
+			g.leave(s)
+		}
+	}
+	e.settle(s)
 }
 
 // dropQoS0 empties the queue of what is not kept for a session without
@@ -176,13 +184,15 @@ func (s *Session) dropQoS0() {
 	s.dropped, s.bytes0, s.cut = 0, 0, s.queue.head
 }
 
-// startTimers arranges what happens to s if it stays without connection.
-func (e *Engine) startTimers(s *Session) {
+// settle drops what is not kept for a session without connection, and arranges
+// what happens to s if it stays so.
+func (e *Engine) settle(s *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.link != nil || s.ended {
 		return // Taken over meanwhile.
 	}
+	s.dropQoS0()
 	if s.will != nil {
 		will := s.will
 		s.willAt = time.AfterFunc(time.Duration(will.Delay)*time.Second, func() { e.sendWill(s, will) })
@@ -242,7 +252,11 @@ func (e *Engine) end(s *Session) {
 	if will != nil {
 		e.sendWill(s, will)
 	}
+	groups := s.involved()
 	e.unsubscribeAll(s)
+	for _, g := range groups {
+		g.retire(s, true)
+	}
 	e.mu.Lock()
 	if e.sessions[s.id] == s {
 		delete(e.sessions, s.id)

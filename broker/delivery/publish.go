@@ -25,6 +25,7 @@ type Publisher struct {
 	version uint64
 	wake    []Link
 	targets []journal.Target
+	shares  []share // of the message that is being published
 }
 
 // maxRoutes bounds the memory of a publisher's route cache.
@@ -64,12 +65,8 @@ func (p *Publisher) Publish(r *Route, m *Message, id uint16) (journal.Ticket, Ve
 		e.refuse(m, Retained)
 		return 0, Refused
 	}
-	if m.QoS > 0 && !e.opts.DropOldest {
-		for i := range r.targets {
-			if t := &r.targets[i]; t.s.full.Load() && t.qos > 0 {
-				return 0, Full
-			}
-		}
+	if m.QoS > 0 && !e.opts.DropOldest && r.full() {
+		return 0, Full
 	}
 	if m.Retain {
 		if !e.retain(m) {
@@ -88,14 +85,17 @@ func (p *Publisher) Publish(r *Route, m *Message, id uint16) (journal.Ticket, Ve
 	for i := range r.targets {
 		p.deliver(&r.targets[i], m)
 	}
+	for _, g := range r.groups {
+		p.share(g, m)
+	}
 	t, ok := p.commit(m, id, durable || len(p.targets) > 0)
 	if m.QoS == 2 {
-		p.rouse(r)
+		p.rouseAll(r)
 	}
 	switch {
 	case !ok:
 		return 0, Unavailable
-	case len(r.targets) == 0:
+	case len(r.targets)+len(r.groups) == 0:
 		return t, NoSubscribers
 	}
 	return t, Accepted
@@ -126,7 +126,11 @@ func (p *Publisher) deliver(t *target, m *Message) {
 			return
 		}
 	}
-	it := t.item(m)
+	p.queue(s, t.item(m))
+}
+
+// queue queues it for s.
+func (p *Publisher) queue(s *Session, it item) {
 	seq, link := s.push(it)
 	if link != nil {
 		p.wake = append(p.wake, link)
@@ -164,13 +168,22 @@ func (p *Publisher) commit(m *Message, id uint16, durable bool) (t journal.Ticke
 	return t, err == nil
 }
 
-// rouse wakes receivers that may have looked at a message before it had a
+// rouseAll wakes receivers that may have looked at a message before it had a
 // ticket.
-func (p *Publisher) rouse(r *Route) {
+func (p *Publisher) rouseAll(r *Route) {
 	for i := range r.targets {
-		if link := r.targets[i].s.rouse(); link != nil {
-			p.wake = append(p.wake, link)
-		}
+		p.rouse(r.targets[i].s)
+	}
+	for _, h := range p.shares {
+		p.rouseMember(h)
+	}
+	clear(p.shares)
+	p.shares = p.shares[:0]
+}
+
+func (p *Publisher) rouse(s *Session) {
+	if link := s.rouse(); link != nil {
+		p.wake = append(p.wake, link)
 	}
 }
 

@@ -46,12 +46,13 @@ func (e *Engine) dropRetained(m *Message) {
 }
 
 // SendRetained queues the retained messages that a new subscription of s asks
-// for (MQTT 5.0, section 3.3.1.3); existed is what Subscribe returned.
+// for (MQTT 5.0, section 3.3.1.3); existed is what Subscribe returned. A shared
+// subscription gets none (section 4.8.2).
 func (e *Engine) SendRetained(s *Session, sub journal.Subscription, existed bool) {
-	if sub.RetainHandling == 2 || sub.RetainHandling == 1 && existed {
+	if shared(sub.Filter) || sub.RetainHandling == 2 || sub.RetainHandling == 1 && existed {
 		return
 	}
-	tag := newTag(&sub)
+	tag := newTag(&sub, nil)
 	now := time.Now().Unix()
 	var over []*Message
 	var wake Link

@@ -23,6 +23,23 @@ type Route struct {
 	Topic   string
 	command bool
 	targets []target
+	groups  []*group
+}
+
+// full reports whether a message of QoS 1 or 2 has no room at one of its
+// targets.
+func (r *Route) full() bool {
+	for i := range r.targets {
+		if t := &r.targets[i]; t.s.full.Load() && t.qos > 0 {
+			return true
+		}
+	}
+	for _, g := range r.groups {
+		if g.full() {
+			return true
+		}
+	}
+	return false
 }
 
 // A target is a session with what its matching subscriptions ask for together.
@@ -43,8 +60,35 @@ var none = new(target)
 // Subscribe adds sub to s, or replaces the one with the same filter. existed
 // tells which. SUBACK may be sent when the ticket is committed.
 func (e *Engine) Subscribe(s *Session, sub journal.Subscription) (existed bool, t journal.Ticket, err error) {
+	existed, g, t, err := e.subscribe(s, sub)
+	if g != nil {
+		g.arrive(s)
+	}
+	return existed, t, err
+}
+
+// subscribe is Subscribe. g is the group, if sub is shared.
+func (e *Engine) subscribe(s *Session, sub journal.Subscription) (existed bool, g *group, t journal.Ticket, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	existed, t, err = e.admit(s, sub)
+	switch {
+	case err != nil:
+	case shared(sub.Filter):
+		g = e.join(s, &sub)
+	default:
+		e.addFilter(s, sub)
+	}
+	return existed, g, t, err
+}
+
+func shared(filter string) bool {
+	group, _ := topic.Share(filter)
+	return group != ""
+}
+
+// admit enters sub in the books of s; e.mu is held.
+func (e *Engine) admit(s *Session, sub journal.Subscription) (existed bool, t journal.Ticket, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, existed = s.subs[sub.Filter]
@@ -58,6 +102,10 @@ func (e *Engine) Subscribe(s *Session, sub journal.Subscription) (existed bool, 
 		}
 	}
 	s.subs[sub.Filter] = sub
+	return existed, t, nil
+}
+
+func (e *Engine) addFilter(s *Session, sub journal.Subscription) {
 	list := e.filters.At(sub.Filter)
 	if i := index(*list, s); i >= 0 {
 		(*list)[i].sub = sub
@@ -65,45 +113,60 @@ func (e *Engine) Subscribe(s *Session, sub journal.Subscription) (existed bool, 
 		*list = append(*list, subscriber{s, sub})
 	}
 	e.version.Add(1)
-	return existed, t, nil
 }
 
 // Unsubscribe removes the subscription of s to filter and reports whether it
 // existed.
 func (e *Engine) Unsubscribe(s *Session, filter string) bool {
+	existed, g := e.unsubscribe(s, filter)
+	if g != nil {
+		g.retire(s, false)
+	}
+	return existed
+}
+
+// unsubscribe is Unsubscribe. g is the group, if filter is shared.
+func (e *Engine) unsubscribe(s *Session, filter string) (existed bool, g *group) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.subs[filter]; !ok {
-		return false
-	}
+	_, existed = s.subs[filter]
 	delete(s.subs, filter)
-	e.dropFilter(s, filter)
-	if s.durable() {
+	if existed && s.durable() {
 		e.append(&journal.Record{Kind: journal.Unsubscribed, Client: s.id, Subscription: journal.Subscription{Filter: filter}})
 	}
-	return true
+	s.mu.Unlock()
+	if existed {
+		g = e.dropFilter(s, filter)
+	}
+	return existed, g
 }
 
 func (e *Engine) unsubscribeAll(s *Session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for filter := range s.subs {
+	subs := s.subs
+	s.subs = make(map[string]journal.Subscription)
+	s.mu.Unlock()
+	for filter := range subs {
 		e.dropFilter(s, filter)
 	}
-	clear(s.subs)
 }
 
-func (e *Engine) dropFilter(s *Session, filter string) {
+// dropFilter takes s from behind filter, and returns its group if it is shared;
+// e.mu is held.
+func (e *Engine) dropFilter(s *Session, filter string) *group {
+	if shared(filter) {
+		return e.quit(s, filter)
+	}
 	list := e.filters.Get(filter)
 	*list = slices.DeleteFunc(*list, func(x subscriber) bool { return x.s == s })
 	if len(*list) == 0 {
 		e.filters.Remove(filter)
 	}
 	e.version.Add(1)
+	return nil
 }
 
 func index(list []subscriber, s *Session) int {
@@ -128,6 +191,7 @@ func (e *Engine) route(name string) *Route {
 			r.targets[k].add(&x.sub, !again)
 		}
 	})
+	e.shares.Match(name, func(_ string, list *[]*group) { r.groups = append(r.groups, *list...) })
 	return r
 }
 
@@ -159,12 +223,39 @@ func (t *target) merge(sub *journal.Subscription) {
 	t.tag = &tag{ids: ids}
 }
 
-// newTag returns the tag of messages that come by way of sub alone.
-func newTag(sub *journal.Subscription) *tag {
-	if sub.ID == 0 {
+// A tag says by way of which subscriptions a message came. Many messages share
+// one; it is not changed. A nil tag says nothing.
+type tag struct {
+	ids   []uint32 // subscription identifiers
+	group *group   // nil for messages of subscriptions that are not shared
+}
+
+// newTag returns the tag of messages that come by way of sub alone, which is in
+// g if it is shared.
+func newTag(sub *journal.Subscription, g *group) *tag {
+	if sub.ID == 0 && g == nil {
 		return nil
 	}
-	return &tag{ids: []uint32{sub.ID}}
+	t := &tag{group: g}
+	if sub.ID != 0 {
+		t.ids = []uint32{sub.ID}
+	}
+	return t
+}
+
+func (t *tag) identifiers() []uint32 {
+	if t == nil {
+		return nil
+	}
+	return t.ids
+}
+
+// of returns the group that a message belongs to, nil for most.
+func (t *tag) of() *group {
+	if t == nil {
+		return nil
+	}
+	return t.group
 }
 
 // checkTopic reports what is wrong with name as a topic to publish to. Names

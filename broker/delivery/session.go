@@ -50,7 +50,10 @@ type Session struct {
 
 	received map[uint16]journal.Ticket // QoS 2 ids of the client that PUBREL has not released
 	subs     map[string]journal.Subscription
-	expiry   uint32 // seconds; Forever
+	groups   []*group // that it is a member of
+	shared   bool     // queue and sent may have messages of groups
+	taken    bool     // by another connection, which comes next
+	expiry   uint32   // seconds; Forever
 	will     *Will
 	timer    *time.Timer // ends an offline session
 	willAt   *time.Timer // sends a delayed will
@@ -66,17 +69,6 @@ type item struct {
 	seq   uint64   // of QoS 1 and 2 messages
 	qos   byte
 	flags flags
-}
-
-// A tag says by way of which subscriptions a message came. Many messages share
-// one; it is not changed.
-type tag struct{ ids []uint32 }
-
-func (t *tag) identifiers() []uint32 {
-	if t == nil {
-		return nil
-	}
-	return t.ids
 }
 
 type flags byte
@@ -101,10 +93,11 @@ type Out struct {
 
 // Dropped counts what a session lost, by reason.
 type Dropped struct {
-	Slow    uint64 // QoS 0 messages beyond the budget of a slow reader
-	Expired uint64 // messages whose time was over
-	Full    uint64 // QoS 1 and 2 messages beyond the limits of the queue
-	Large   uint64 // messages beyond the maximum packet size of the client
+	Slow     uint64 // QoS 0 messages beyond the budget of a slow reader
+	Expired  uint64 // messages whose time was over
+	Full     uint64 // QoS 1 and 2 messages beyond the limits of the queue
+	Large    uint64 // messages beyond the maximum packet size of the client
+	Orphaned uint64 // QoS 1 and 2 messages for a group whose last member's session ended
 }
 
 // maxSpan bounds how far the newest message on its way may be from the oldest:
@@ -141,6 +134,7 @@ func (s *Session) push(it item) (seq uint64, wake Link) {
 	if s.ended || s.link == nil && it.qos == 0 {
 		return 0, nil
 	}
+	s.shared = s.shared || it.tag.of() != nil
 	if it.qos > 0 {
 		s.pushQoS(&it)
 	} else {
@@ -229,10 +223,19 @@ func (s *Session) dropOldest() {
 
 // forget takes a QoS 1 or 2 message that will not be sent out of the books.
 func (s *Session) forget(it *item) {
+	s.unbook(it)
+	s.acknowledged(it.seq)
+}
+
+// unbook takes a message that leaves the queue out of the books.
+func (s *Session) unbook(it *item) {
+	if it.qos == 0 {
+		s.bytes0 -= it.m.size()
+		return
+	}
 	s.count--
 	s.bytes -= it.m.size()
 	s.checkFull()
-	s.acknowledged(it.seq)
 }
 
 // compact removes the tombstones when they are most of the queue.
@@ -241,6 +244,9 @@ func (s *Session) compact() {
 		return
 	}
 	s.queue.filter(func(it *item) bool { return it.m != nil })
+	if s.queue.len() == 0 {
+		s.queue = ring[item]{}
+	}
 	s.dropped = 0
 	s.cut = s.queue.head
 }

@@ -100,15 +100,18 @@ func (s *Session) queuedPayload(messages int) int {
 
 // Dropped returns what all sessions lost so far.
 func (e *Engine) Dropped() Dropped {
-	return Dropped{e.dropped.Slow.Load(), e.dropped.Expired.Load(), e.dropped.Full.Load(), e.dropped.Large.Load()}
+	d := &e.dropped
+	return Dropped{d.Slow.Load(), d.Expired.Load(), d.Full.Load(), d.Large.Load(), d.Orphaned.Load()}
 }
 
 // Total returns the losses of all reasons.
-func (d Dropped) Total() uint64 { return d.Slow + d.Expired + d.Full + d.Large }
+func (d Dropped) Total() uint64 { return d.Slow + d.Expired + d.Full + d.Large + d.Orphaned }
 
 // Since returns what was lost after older was counted.
 func (d Dropped) Since(older Dropped) Dropped {
-	return Dropped{d.Slow - older.Slow, d.Expired - older.Expired, d.Full - older.Full, d.Large - older.Large}
+	return Dropped{
+		d.Slow - older.Slow, d.Expired - older.Expired, d.Full - older.Full, d.Large - older.Large, d.Orphaned - older.Orphaned,
+	}
 }
 
 // A Loss is what one client lost since it was told of last.

@@ -85,7 +85,6 @@ func (k *Connect) appendAnnouncement(p []byte, lim *Limits) []byte {
 	if k.Assigned {
 		p = appendText(append(p, assignedClientID), k.ClientID)
 	}
-	p = append(p, sharedAvailable, 0)
 	return k.appendResponseText(p, lim.ResponseText)
 }
 

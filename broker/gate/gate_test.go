@@ -153,7 +153,7 @@ const (
 	connect4 = "10 0d 0004 4d515454 04 02 0000 0001 63"          // MQTT 3.1.1, clean, client id "c"
 	connect5 = "10 10 0004 4d515454 05 02 0000 02 17 00 0001 63" // MQTT 5, without reason strings
 	connack4 = "20 02 00 00"
-	connack5 = "20 13 00 00 10 13 ffff 21 000a 27 00100000 22 0010 2a 00"
+	connack5 = "20 11 00 00 0e 13 ffff 21 000a 27 00100000 22 0010"
 )
 
 func TestConnect(t *testing.T) {
@@ -187,7 +187,7 @@ func TestConnect(t *testing.T) {
 		{"authentication method", "10 14 0004 4d515454 05 02 0000 06 17 00 15 0001 6d 0001 63", []string{"20 03 00 8c 00", "EOF"}},
 		{
 			"session expiry cut to the limit", "10 13 0004 4d515454 05 02 0000 05 11 ffffffff 0001 63",
-			[]string{"20 18 00 00 15 11 000003e8 13 ffff 21 000a 27 00100000 22 0010 2a 00"},
+			[]string{"20 16 00 00 13 11 000003e8 13 ffff 21 000a 27 00100000 22 0010"},
 		},
 		{"too large", "10 ff 7f", []string{"EOF"}},
 	}

@@ -148,7 +148,7 @@ func describe(m *delivery.Message, p *properties) error {
 	if p.got(messageExpiry) {
 		m.Expires = time.Now().Unix() + int64(p.messageExpiry)
 	}
-	if p.has&^(1<<messageExpiry) != 0 {
+	if p.has&^(1<<messageExpiry|1<<topicAlias) != 0 {
 		m.Props = &p.message
 	}
 	return nil

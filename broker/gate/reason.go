@@ -35,7 +35,6 @@ const (
 	QuotaExceeded       Reason = 0x97
 	AdminAction         Reason = 0x98
 	BadPayload          Reason = 0x99
-	SharedUnsupported   Reason = 0x9E
 )
 
 var reasons = map[Reason]string{
@@ -67,7 +66,6 @@ var reasons = map[Reason]string{
 	QuotaExceeded:       "quota exceeded",
 	AdminAction:         "administrative action",
 	BadPayload:          "payload format invalid",
-	SharedUnsupported:   "shared subscriptions not supported",
 }
 
 // Error implements error: a Reason is what ends a connection.

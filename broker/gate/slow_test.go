@@ -65,7 +65,7 @@ func TestQuietAfterSlowPacket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dial(t, engine(journal.Memory{}))
 		say(t, c, "10 10 0004 4d515454 05 02 003c 02 17 00 0001 63")
-		hear(t, c, "20 10 00 00 0d 21 000a 27 00100000 22 0010 2a 00")
+		hear(t, c, "20 0e 00 00 0b 21 000a 27 00100000 22 0010")
 		say(t, c, "c0")
 		time.Sleep(4 * time.Second)
 		say(t, c, "00")
