@@ -299,3 +299,115 @@ func TestShareWaitsForTheDisk(t *testing.T) {
 	j.Commit()
 	expect(t, b, "work 2:1")
 }
+
+// A meddler is a journal that lets something happen while a message is being
+// published.
+type meddler struct {
+	journal.Memory
+	meanwhile func()
+}
+
+func (j *meddler) Append(r *journal.Record) (journal.Ticket, error) {
+	if f := j.meanwhile; f != nil && r.Kind == journal.Published {
+		j.meanwhile = nil
+		f()
+	}
+	return j.Memory.Append(r)
+}
+
+// TestShareMemberLeavesMeanwhile hands a message over before its publisher knows
+// whether it is safe, and wakes the member who looked in vain.
+func TestShareMemberLeavesMeanwhile(t *testing.T) {
+	j := new(meddler)
+	e := newEngine(t, j, options())
+	p := connect(t, e, "p", Opening{Expiry: 9})
+	a := connect(t, e, "a", Opening{Expiry: 9}).subscribe(work, 2)
+	b := connect(t, e, "b", Opening{}).subscribe(work, 2)
+	woke := 0
+	j.meanwhile = func() {
+		a.left(Leaving{})
+		expect(t, b)
+		woke = b.woke
+	}
+	p.publishAll("2:1")
+	if b.woke == woke {
+		t.Error("the member that the message was handed over to sleeps on")
+	}
+	expect(t, b, "work 2:1")
+}
+
+// TestShareRace lets members come and go while others publish; run with -race.
+// Each message must be acknowledged by somebody.
+func TestShareRace(t *testing.T) {
+	e := newEngine(t, journal.Memory{}, options())
+	const members, publishers, each = 3, 2, 300
+	stop := make(chan struct{})
+	done := make(chan map[string]bool)
+	for i := range members {
+		go func() {
+			seen := make(map[string]bool)
+			for n := 0; ; n++ {
+				visit(t, e, fmt.Sprint("member ", i), uint32(n+i)%2, seen)
+				select {
+				case <-stop:
+					done <- seen
+					return
+				default:
+				}
+			}
+		}()
+	}
+	visit(t, e, "sleeper", 100, make(map[string]bool)) // Always one is left.
+	published := make(chan bool)
+	for i := range publishers {
+		go func() {
+			p := connect(t, e, fmt.Sprint("publisher ", i), Opening{})
+			for n := range each {
+				p.publish("work", fmt.Sprintf("1:%d/%d", i, n))
+			}
+			published <- true
+		}()
+	}
+	for range publishers {
+		<-published
+	}
+	close(stop)
+	all := make(map[string]bool)
+	for range members {
+		for payload := range <-done {
+			all[payload] = true
+		}
+	}
+	for range 2 { // Twice: what is taken, then what was handed over.
+		for _, id := range []string{"member 0", "member 1", "member 2", "sleeper"} {
+			visit(t, e, id, 100, all)
+		}
+	}
+	if d := e.Dropped(); len(all) != publishers*each || d != (Dropped{}) {
+		t.Errorf("%d of %d messages arrived, dropped %+v", len(all), publishers*each, d)
+	}
+}
+
+// visit connects a member, lets it acknowledge most of what it gets, and takes
+// it away.
+func visit(t *testing.T, e *Engine, id string, expiry uint32, seen map[string]bool) {
+	link := &watcher{fire: func() {}}
+	s, _, release, err := e.Begin(Opening{ID: id, Expiry: expiry * 100, Window: 10, Link: link})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	release()
+	if _, _, err := e.Subscribe(s, journal.Subscription{Filter: work, QoS: 1}); err != nil {
+		t.Error(err)
+	}
+	for range 100 {
+		outs, _ := s.Next(link, nil, 1000)
+		for _, o := range outs {
+			seen[string(o.Message.Payload)] = true
+			s.Acknowledge(o.ID, 1)
+		}
+	}
+	s.Next(link, nil, 1000) // On their way when the connection is lost.
+	e.Leave(s, link, Leaving{})
+}
