@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"io"
 	"net"
 	"os/exec"
 	"strings"
@@ -65,6 +66,7 @@ func execute(t testing.TB, input, name string, args ...string) string {
 type running struct {
 	t     testing.TB
 	cmd   *exec.Cmd
+	stdin io.Writer
 	lines chan string // closed at the end of its output
 	early []string    // lines put aside
 }
@@ -75,6 +77,9 @@ func launchClient(t testing.TB, name string, args ...string) *running {
 	r := &running{t: t, cmd: exec.Command(program(t, name), args...), lines: make(chan string, 100_000)}
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if r.stdin, err = r.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.cmd.Start(); err != nil {
