@@ -26,7 +26,8 @@ type login struct {
 	version   version // 3.1.1 if zero
 	name      string  // of the protocol, if it is to be wrong
 	id        string
-	keep      bool // the session outlives its connection
+	user      string // its name, if it has one
+	keep      bool   // the session outlives its connection
 	keepAlive uint16
 	will      *message // its properties are will properties
 	props     properties
@@ -56,6 +57,9 @@ func (l login) packet() packet {
 		}
 		b = appendString(appendString(b, l.will.topic), l.will.payload)
 	}
+	if l.user != "" {
+		b = appendString(b, l.user)
+	}
 	return packet{kind: cCONNECT, body: b}
 }
 
@@ -63,6 +67,9 @@ func (l login) flags() byte {
 	var flags byte
 	if !l.keep {
 		flags |= 0x02
+	}
+	if l.user != "" {
+		flags |= 0x80
 	}
 	if l.will != nil {
 		flags |= 0x04 | l.will.qos<<3

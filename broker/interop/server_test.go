@@ -49,6 +49,8 @@ type server struct {
 	log   log
 	ready chan struct{} // closed by the line that says so
 	ended chan struct{} // closed when the process has ended and its log is complete
+
+	stopped bool // by stop
 }
 
 // start starts the broker with a TCP listener and ends it after the test.
@@ -84,6 +86,13 @@ func startWith(t testing.TB, add func(*listeners), wrapper ...string) *server {
 	}
 	t.Fatal("no free ports")
 	return nil
+}
+
+// startLimited starts edge with lines for `broker.limits` of its configuration.
+func startLimited(t testing.TB, limits string) *server {
+	t.Helper()
+	stricter(t, "it is not configured in the same way")
+	return startWith(t, func(l *listeners) { l.config = "{allow_anonymous: true, limits: {" + limits + "}}" })
 }
 
 // launch starts the process and follows its log.
@@ -128,8 +137,13 @@ func (s *server) follow(stderr io.Reader, isReady func(line string) bool) {
 	_ = s.cmd.Wait()
 }
 
-// stop ends the broker as systemd would, and says what went wrong within it.
+// stop ends the broker as systemd would, and says what went wrong within it. A
+// test may call it before the end does.
 func (s *server) stop(t testing.TB) {
+	if s.stopped {
+		return
+	}
+	s.stopped = true
 	select {
 	case <-s.ended:
 		t.Errorf("the broker ended by itself: %v", s.cmd.ProcessState)
