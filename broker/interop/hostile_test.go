@@ -174,13 +174,19 @@ func TestStalledSubscriber(t *testing.T) {
 // shrink makes the buffer for what c receives as small as Linux allows.
 func shrink(t testing.TB, conn net.Conn) {
 	t.Helper()
+	receiveBuffer(t, conn, 2304)
+}
+
+// receiveBuffer sets the size of the buffer for what c receives, in bytes.
+func receiveBuffer(t testing.TB, conn net.Conn, bytes int) {
+	t.Helper()
 	raw, err := conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var inner error
 	err = raw.Control(func(fd uintptr) {
-		inner = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 2304)
+		inner = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, bytes)
 	})
 	if err = errors.Join(err, inner); err != nil {
 		t.Fatal(err)
