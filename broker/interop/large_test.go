@@ -12,6 +12,7 @@ import (
 // which was not sent takes no place in the window.
 func TestLargeForOne(t *testing.T) {
 	t.Parallel()
+	stricter(t, "what it does not send stays in the window")
 	s := start(t)
 	for qos := range byte(3) {
 		t.Run(fmt.Sprintf("QoS %d", qos), func(t *testing.T) {
@@ -64,6 +65,7 @@ func TestLargeForOne(t *testing.T) {
 // is 128, which takes two bytes, and that of the other 127.
 func TestLargeByOne(t *testing.T) {
 	t.Parallel()
+	stricter(t, "it is wrong by a byte")
 	s := start(t)
 	const limit = 120
 	for qos := range byte(3) {
