@@ -214,7 +214,7 @@ func TestJSONBothWays(t *testing.T) {
 	want := Report{
 		Machine: Machine{CPU: "x", Cores: 2},
 		Brokers: []Broker{{Name: "edge"}},
-		Results: []Result{{Row: "qos0", Broker: "edge", Value: 0.5, Compared: []Comparison{{"mochi", 10, 0}}}},
+		Results: []Result{{Row: "qos0", Broker: "edge", Value: 0.5, Compared: []Comparison{{Peer: "mochi", Ratio: 10}}}},
 	}
 	var b bytes.Buffer
 	if err := want.JSON(&b); err != nil {
@@ -248,6 +248,9 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"--row", "nosuch"}, 2, "none of the rows"},
 		{[]string{"--frob"}, 2, "frob"},
 		{[]string{"extra"}, 2, "extra"},
+		{[]string{"--from", "run.json", "--row", "qos0"}, 2, "--row"},
+		{[]string{"--from", "testdata/nosuch.json"}, 1, "nosuch.json"},
+		{[]string{"--from", "testdata/report.md"}, 1, "--json"},
 		{[]string{"--peers", "hivemq"}, 1, "unknown broker"},
 		{[]string{"--help"}, 0, "--peers edge,mochi"},
 	} {

@@ -31,6 +31,11 @@ const usage = `Compare brokers under the same load, in one run.
   go run ./bench --row qos0$           rows whose name or title matches
   go run ./bench --peers edge,mochi    only these brokers
   go run ./bench --edge dist/edge      an existing binary
+  go run ./bench --write docs/performance.md
+                                       put the figures into a page, between
+                                       <!-- bench --> and <!-- /bench -->
+  go run ./bench --json >run.json; go run ./bench --from run.json --markdown
+                                       measure once, print again
 
 Exit status: 0 measured, 1 a message was lost or out of order or a broker
 failed, 2 wrong flags.
@@ -40,10 +45,13 @@ Flags:
 
 // options are the flags of the command.
 type options struct {
-	short, json bool
-	row, peers  string
-	edge        string
-	cpus        int
+	short          bool
+	row, peers     string
+	edge           string
+	cpus           int
+	from           string
+	json, markdown bool
+	write          string
 }
 
 func main() {
@@ -65,11 +73,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "bench:", err)
 		return 2
 	}
-	rep, err := measure(ctx, o, chosen, stderr)
-	if err == nil && o.json {
-		err = rep.JSON(stdout)
-	} else if err == nil {
-		err = rep.Table(stdout)
+	rep, err := o.report(ctx, chosen, stderr)
+	if err == nil {
+		err = o.print(rep, stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "bench:", err)
@@ -81,6 +87,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// measuring are the flags that have no meaning where nothing is measured.
+const measuring = " short row peers edge cpus "
+
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -90,60 +99,52 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		f.PrintDefaults()
 	}
 	f.BoolVar(&o.short, "short", false, "measure for a few seconds only")
-	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.StringVar(&o.row, "row", "", "measure only rows whose name or title matches this `regexp`")
 	f.StringVar(&o.peers, "peers", strings.Join(peer.Names, ","), "brokers to compare")
 	f.StringVar(&o.edge, "edge", "", "`path` of a binary of edge, instead of building it")
 	f.IntVar(&o.cpus, "cpus", 1, "CPUs of a broker, the others are the load's; 0 pins nothing")
+	f.StringVar(&o.from, "from", "", "measure nothing, but read the `file` that --json has printed")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	f.BoolVar(&o.markdown, "markdown", false, "print the tables of docs/performance.md")
+	f.StringVar(&o.write, "write", "", "write these tables into the `file`, too")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
-	return o, nil
+	var err error
+	f.Visit(func(set *flag.Flag) {
+		if o.from != "" && strings.Contains(measuring, " "+set.Name+" ") {
+			err = fmt.Errorf("--from measures nothing, so --%s has no meaning beside it", set.Name)
+		}
+	})
+	return o, err
 }
 
-// measure gets the brokers ready and measures row by row, each broker in turn.
-func measure(ctx context.Context, o options, chosen []Row, stderr io.Writer) (Report, error) {
-	dir, err := os.MkdirTemp("", "bench")
-	if err != nil {
-		return Report{}, err
-	}
-	defer os.RemoveAll(dir)
-	place, err := peer.Place(o.cpus)
-	if err != nil {
-		return Report{}, err
+// report measures, or reads what was measured before.
+func (o options) report(ctx context.Context, chosen []Row, stderr io.Writer) (Report, error) {
+	if o.from != "" {
+		return readReport(o.from)
 	}
 	say := progress(stderr)
 	defer say("")
-	rep := Report{Machine: describe()}
-	rep.Machine.Placement = place.String()
-	brokers, err := find(ctx, &rep, peer.Source{Edge: o.edge, Dir: dir}, o.peers, say)
-	if err != nil {
-		return rep, err
-	}
-	if err := place.Enter(); err != nil {
-		return rep, err
-	}
-	for i, row := range chosen {
-		say(fmt.Sprintf("[%d/%d] %s", i+1, len(chosen), row.Title))
-		var results []Result
-		for _, p := range brokers {
-			p.Place = place
-			if row.EdgeOnly && p.Name != tested {
-				continue
-			}
-			say(fmt.Sprintf("[%d/%d] %s: %s", i+1, len(chosen), row.Title, p.Name))
-			results = append(results, one(ctx, row, p, o.timing()))
-			if ctx.Err() != nil {
-				return rep, ctx.Err()
-			}
+	return measure(ctx, o, chosen, say)
+}
+
+func (o options) print(rep Report, stdout io.Writer) error {
+	if o.write != "" {
+		if err := rep.WriteInto(o.write); err != nil {
+			return err
 		}
-		compare(row, results)
-		rep.Results = append(rep.Results, results...)
 	}
-	return rep, nil
+	switch {
+	case o.json:
+		return rep.JSON(stdout)
+	case o.markdown:
+		return rep.Markdown(stdout)
+	}
+	return rep.Table(stdout)
 }
 
 func (o options) timing() Timing {
@@ -151,37 +152,6 @@ func (o options) timing() Timing {
 		return short
 	}
 	return thorough
-}
-
-// find looks for the brokers called names; one that is not installed is skipped
-// and named in the report.
-func find(ctx context.Context, rep *Report, src peer.Source, names string, say func(string)) ([]peer.Peer, error) {
-	var brokers []peer.Peer
-	for name := range strings.SplitSeq(names, ",") {
-		say("getting " + name + " ready")
-		p, err := src.Find(ctx, name)
-		b := Broker{Name: name, Version: p.Version}
-		switch {
-		case errors.Is(err, peer.ErrMissing):
-			b.Missing = err.Error()
-		case err != nil:
-			return nil, err
-		default:
-			brokers = append(brokers, p)
-		}
-		rep.Brokers = append(rep.Brokers, b)
-	}
-	return brokers, nil
-}
-
-func one(ctx context.Context, row Row, p peer.Peer, t Timing) Result {
-	r, err := row.Measure(ctx, p, t)
-	r.Row, r.Title, r.Unit, r.Broker = row.Name, row.Title, row.Unit, p.Name
-	if err != nil {
-		r.Error = err.Error()
-	}
-	r.judge(row)
-	return r
 }
 
 // progress returns a function that shows what is being done, where somebody can

@@ -12,6 +12,7 @@ import (
 
 // A Report is everything that one run has shown.
 type Report struct {
+	Short   bool     `json:"short,omitempty"` // a few seconds a row
 	Machine Machine  `json:"machine"`
 	Brokers []Broker `json:"brokers"`
 	Results []Result `json:"results"`
@@ -96,7 +97,7 @@ func (r Result) verdict() string {
 		said = append(said, "goal ≤ "+number(r.Goal)+reached(r.Value <= r.Goal))
 	}
 	for _, c := range r.Compared {
-		s := c.Peer + "/edge " + number(c.Ratio)
+		s := strings.TrimSpace(c.Peer+"/edge "+c.Figure) + " " + number(c.Ratio)
 		if c.Goal > 0 {
 			s += " (goal ≥ " + number(c.Goal) + reached(c.Ratio >= c.Goal) + ")"
 		}

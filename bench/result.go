@@ -1,6 +1,10 @@
 package main
 
-import "edge/bench/load"
+import (
+	"slices"
+
+	"edge/bench/load"
+)
 
 // A Result is what one broker showed in one row.
 type Result struct {
@@ -29,9 +33,10 @@ type Result struct {
 
 // A Comparison says how a peer did in the same row.
 type Comparison struct {
-	Peer  string  `json:"peer"`
-	Ratio float64 `json:"ratio"` // value of the peer over that of edge
-	Goal  float64 `json:"goal,omitempty"`
+	Peer   string  `json:"peer"`
+	Figure string  `json:"figure,omitempty"` // that is compared; the value if empty
+	Ratio  float64 `json:"ratio"`            // value of the peer over that of edge
+	Goal   float64 `json:"goal,omitempty"`
 }
 
 // A Figure is one more number of a result.
@@ -72,10 +77,64 @@ func compare(row Row, results []Result) {
 		edge.Goal = row.Goal
 		for _, r := range results {
 			if r.Broker != tested && r.complete() {
-				edge.Compared = append(edge.Compared, Comparison{r.Broker, r.Value / edge.Value, row.Ratio[r.Broker]})
+				edge.compareWith(r, row)
 			}
 		}
 	}
+}
+
+func (r *Result) compareWith(peer Result, row Row) {
+	goal := row.Ratio[peer.Broker]
+	r.Compared = append(r.Compared, Comparison{Peer: peer.Broker, Ratio: peer.Value / r.Value, Goal: goal})
+	for _, name := range row.Compare {
+		if own := r.figure(name).Value; own > 0 {
+			r.Compared = append(r.Compared, Comparison{peer.Broker, name, peer.figure(name).Value / own, goal})
+		}
+	}
+}
+
+// figure returns the figure with the given name, or nothing.
+func (r *Result) figure(name string) Figure {
+	i := slices.IndexFunc(r.More, func(f Figure) bool { return f.Name == name })
+	if i < 0 {
+		return Figure{}
+	}
+	return r.More[i]
+}
+
+// merge makes one result of those that one broker showed in several rounds: the
+// median of each figure, and all the messages. If a round went wrong, that is
+// the result.
+func merge(rounds []Result) Result {
+	if i := slices.IndexFunc(rounds, func(r Result) bool { return r.Error != "" }); i >= 0 {
+		return rounds[i]
+	}
+	r := rounds[0]
+	if len(rounds) == 1 {
+		return r // with the extremes that it has found itself
+	}
+	of := func(get func(Result) float64) []float64 {
+		var values []float64
+		for _, round := range rounds {
+			values = append(values, get(round))
+		}
+		return values
+	}
+	r.spread(of(func(r Result) float64 { return r.Value }))
+	r.Rate = median(of(func(r Result) float64 { return r.Rate }))
+	r.More = slices.Clone(r.More)
+	for i := range r.More {
+		f := &r.More[i]
+		f.Value = median(of(func(r Result) float64 { return r.figure(f.Name).Value }))
+	}
+	for _, round := range rounds[1:] {
+		r.Expected += round.Expected
+		r.Delivered += round.Delivered
+		r.Lost += round.Lost
+		r.Late += round.Late
+		r.RSS, r.PeakRSS = max(r.RSS, round.RSS), max(r.PeakRSS, round.PeakRSS)
+	}
+	return r
 }
 
 // complete says whether all the work was done, and in order.

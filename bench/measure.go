@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"edge/bench/peer"
+)
+
+// measure gets the brokers ready and measures row by row, each broker in turn.
+func measure(ctx context.Context, o options, chosen []Row, say func(string)) (Report, error) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return Report{}, err
+	}
+	defer os.RemoveAll(dir)
+	place, err := peer.Place(o.cpus)
+	if err != nil {
+		return Report{}, err
+	}
+	rep := Report{Short: o.short, Machine: describe()}
+	rep.Machine.Placement = place.String()
+	brokers, err := find(ctx, &rep, peer.Source{Edge: o.edge, Dir: dir}, o.peers, say)
+	if err != nil {
+		return rep, err
+	}
+	for i := range brokers {
+		brokers[i].Place = place
+	}
+	if err := place.Enter(); err != nil {
+		return rep, err
+	}
+	for i, row := range chosen {
+		say := func(what string) { say(fmt.Sprintf("[%d/%d] %s: %s", i+1, len(chosen), row.Title, what)) }
+		results, err := row.measure(ctx, brokers, o.timing(), say)
+		if err != nil {
+			return rep, err
+		}
+		rep.Results = append(rep.Results, results...)
+	}
+	return rep, nil
+}
+
+// find looks for the brokers called names; one that is not installed is skipped
+// and named in the report.
+func find(ctx context.Context, rep *Report, src peer.Source, names string, say func(string)) ([]peer.Peer, error) {
+	var brokers []peer.Peer
+	for name := range strings.SplitSeq(names, ",") {
+		say("getting " + name + " ready")
+		p, err := src.Find(ctx, name)
+		b := Broker{Name: name, Version: p.Version}
+		switch {
+		case errors.Is(err, peer.ErrMissing):
+			b.Missing = err.Error()
+		case err != nil:
+			return nil, err
+		default:
+			brokers = append(brokers, p)
+		}
+		rep.Brokers = append(rep.Brokers, b)
+	}
+	return brokers, nil
+}
+
+// measure measures the brokers that the row is about, in as many rounds as it
+// has, and compares them. It fails only when ctx ends.
+func (row Row) measure(ctx context.Context, brokers []peer.Peer, t Timing, say func(string)) ([]Result, error) {
+	rounds := make(map[string][]Result)
+	for range max(row.Rounds, 1) {
+		for _, p := range brokers {
+			if row.EdgeOnly && p.Name != tested {
+				continue
+			}
+			say(p.Name)
+			rounds[p.Name] = append(rounds[p.Name], row.one(ctx, p, t))
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+		}
+	}
+	var results []Result
+	for _, p := range brokers {
+		if len(rounds[p.Name]) == 0 {
+			continue
+		}
+		r := merge(rounds[p.Name])
+		r.judge(row)
+		results = append(results, r)
+	}
+	compare(row, results)
+	return results, nil
+}
+
+func (row Row) one(ctx context.Context, p peer.Peer, t Timing) Result {
+	r, err := row.Measure(ctx, p, t)
+	r.Row, r.Title, r.Unit, r.Broker = row.Name, row.Title, row.Unit, p.Name
+	if err != nil {
+		r.Error = err.Error()
+	}
+	return r
+}
