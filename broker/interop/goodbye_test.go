@@ -139,7 +139,7 @@ func TestConnack(t *testing.T) {
 func TestConnackForStrangers(t *testing.T) {
 	t.Parallel()
 	stricter(t, "it is not configured in the same way")
-	s := startWith(t, func(l *listeners) { l.config = "{allow_anonymous: false}" })
+	s := startWith(t, func(l *listeners) { l.config = "broker: {allow_anonymous: false}" })
 	for _, tt := range []struct {
 		login login
 		code  byte

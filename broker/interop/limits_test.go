@@ -201,22 +201,6 @@ func TestUnreadAcknowledgements(t *testing.T) {
 			t.Fatalf("the broker has read %d bytes from a client that reads nothing", sent)
 		}
 	}
-	if grown := s.memory(t) - before; grown > 32<<20 {
-		t.Errorf("the broker has grown by %d bytes", grown)
-	}
+	s.grown(t, before)
 	s.serves(t)
-}
-
-// memory returns the bytes of memory that the broker uses (proc(5), statm).
-func (s *server) memory(t testing.TB) int {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var size, resident int
-	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
-		t.Fatal(err)
-	}
-	return resident * os.Getpagesize()
 }

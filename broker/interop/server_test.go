@@ -92,7 +92,7 @@ func startWith(t testing.TB, add func(*listeners), wrapper ...string) *server {
 func startLimited(t testing.TB, limits string) *server {
 	t.Helper()
 	stricter(t, "it is not configured in the same way")
-	return startWith(t, func(l *listeners) { l.config = "{allow_anonymous: true, limits: {" + limits + "}}" })
+	return startWith(t, func(l *listeners) { l.config = "broker: {allow_anonymous: true, limits: {" + limits + "}}" })
 }
 
 // launch starts the process and follows its log.
