@@ -199,22 +199,51 @@ func TestSysInterval(t *testing.T) {
 	})
 }
 
-// TestSysWithoutRoom warns once and goes on.
-func TestSysWithoutRoom(t *testing.T) {
+// TestSysThatIsNotAllowed warns once and goes on: the averages have six levels.
+func TestSysThatIsNotAllowed(t *testing.T) {
 	var log strings.Builder
 	synctest.Test(t, func(t *testing.T) {
 		cfg := DefaultConfig()
-		cfg.Limits.RetainedBytes = 1024
+		cfg.Limits.TopicLevels = 5
 		b, err := Open(cfg, "edge", slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
+		w := watch(t.Context(), t, b)
 		pass(time.Minute)
+		if got, want := w.took("uptime"), "60 seconds"; !strings.HasSuffix(got, want) {
+			t.Errorf("uptime was %q, want it up to %s", got, want)
+		}
 		shut(t, b)
 	})
 	if n := strings.Count(log.String(), "counts of the broker are not published"); n != 1 {
 		t.Errorf("%d warnings, want 1:\n%s", n, log.String())
 	}
+}
+
+// TestSysWhenTheStoreIsFull says that it is.
+func TestSysWhenTheStoreIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := DefaultConfig()
+		cfg.Limits.RetainedBytes = 1024
+		b, err := Open(cfg, "edge", slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer shut(t, b)
+		w := watch(t.Context(), t, b)
+		c := b.Client("c")
+		if err := c.Publish(t.Context(), bridge.Message{Topic: "a", Payload: make([]byte, 900), Retain: true}); err != nil {
+			t.Errorf("the broker's own messages take the room of others: %v", err)
+		}
+		if err := c.Publish(t.Context(), bridge.Message{Topic: "b", Payload: []byte("x"), Retain: true}); err == nil {
+			t.Error("a message beyond the limit was retained")
+		}
+		pass(10 * time.Second)
+		if got := w.took("uptime"); got != "0 seconds (retained), 10 seconds" {
+			t.Errorf("uptime was %q, want it at once and after 10 s", got)
+		}
+	})
 }
 
 // nowhere is a connection that never reads.

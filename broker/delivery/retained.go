@@ -19,9 +19,9 @@ func (e *Engine) retain(m *Message) bool {
 		}
 		return true
 	}
-	grow := m.size()
+	grow := m.budget()
 	if old != nil {
-		grow -= (*old).size()
+		grow -= (*old).budget()
 	}
 	if e.retainedBytes+grow > e.opts.RetainedBytes {
 		return false
@@ -38,9 +38,18 @@ func (e *Engine) retain(m *Message) bool {
 	return true
 }
 
+// budget returns what m takes of Options.RetainedBytes: nothing, if it is the
+// broker's own. Those are few, and must be able to say that the store is full.
+func (m *Message) budget() int {
+	if m.Topic[0] == '$' {
+		return 0
+	}
+	return m.size()
+}
+
 func (e *Engine) dropRetained(m *Message) {
 	e.retained.Remove(m.Topic)
-	e.retainedBytes -= m.size()
+	e.retainedBytes -= m.budget()
 	e.retainedPlain -= len(m.Payload)
 	e.retainedCount--
 }
