@@ -116,6 +116,7 @@ func TestProxyInOneSegment(t *testing.T) {
 func TestProxyFrom(t *testing.T) {
 	b := startListeners(t, unchanged, Listener{URL: "tcp://127.0.0.1:0", Proxy: true, ProxyFrom: []string{"192.0.2.0/24"}})
 	c := dialRaw(t, b.URLs()[0]) // From 127.0.0.1, which is no proxy here.
+	talk(t, c, string(unhex(t, haproxy4))+hello, "")
 	if got := read(t, c); got != "" {
 		t.Errorf("the broker answers %q to one who is no proxy", got)
 	}
