@@ -87,6 +87,7 @@ func TestShareTakesTurns(t *testing.T) {
 
 func TestShareFullWindow(t *testing.T) {
 	t.Parallel()
+	stricter(t, "it gives members their turn whose window is full")
 	s := start(t)
 	pub := s.connect(t, login{id: "pub"})
 	members := s.shareWorkers(t,
@@ -168,6 +169,7 @@ func TestShareLostMember(t *testing.T) {
 
 func TestShareRetained(t *testing.T) {
 	t.Parallel()
+	stricter(t, "it sends retained messages to groups")
 	s := start(t)
 	c := s.connect(t, login{version: v5, id: "c"})
 	c.publish(message{topic: "work", qos: 1, retain: true, payload: "kept"})
