@@ -184,14 +184,22 @@ func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 		places = append(places, i)
 	}
 	for k, err := range conn(cl).Subscribe(subs) {
-		switch {
-		case errors.Is(err, delivery.ErrTooManySubscriptions):
-			codes[places[k]] = subackCode(gate.QuotaExceeded, cl)
-		case err != nil:
-			codes[places[k]] = subackCode(gate.Unspecified, cl)
-			h.b.log.Error("subscription not kept", "client", cl.ID, "filter", subs[k].Filter, "err", err)
+		if err != nil {
+			codes[places[k]] = h.undo(cl, subs[k].Filter, err)
 		}
 	}
+}
+
+// undo has mochi forget a filter that it has indexed and delivery has refused
+// because of err, and returns the code for SUBACK.
+func (h *hook) undo(cl *mqtt.Client, filter string, err error) byte {
+	h.b.server.Topics.Unsubscribe(filter, cl.ID)
+	cl.State.Subscriptions.Delete(filter)
+	if errors.Is(err, delivery.ErrTooManySubscriptions) {
+		return subackCode(gate.QuotaExceeded, cl)
+	}
+	h.b.log.Error("subscription not kept", "client", cl.ID, "filter", filter, "err", err)
+	return subackCode(gate.Unspecified, cl)
 }
 
 // subackCode returns r for SUBACK; before MQTT 5 there is only one code for

@@ -36,3 +36,21 @@ func TestDeepFilter(t *testing.T) {
 	talk(t, old, hello, welcome)
 	talk(t, old, "\x82\x29\x00\x01\x00\x20"+deep+"\x00\x00\x01a\x01", "\x90\x04\x00\x01\x80\x01")
 }
+
+// TestRefusedFiltersAreForgotten subscribes beyond the limit: what was refused
+// stays nowhere.
+func TestRefusedFiltersAreForgotten(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.AllowAnonymous, cfg.Limits.Subscriptions = true, 1
+	cfg.Listeners = []Listener{{URL: "tcp://127.0.0.1:0"}}
+	b := startWith(t, cfg)
+	c := dialURL(t, b.URLs()[0])
+	talk(t, c, hello, welcome)
+	talk(t, c, "\x82\x0a\x00\x01\x00\x01a\x01\x00\x01b\x01", "\x90\x04\x00\x01\x01\x80")
+	if got := b.server.Topics.Subscribers("b").Subscriptions; len(got) > 0 {
+		t.Errorf("mochi remembers %v", got)
+	}
+	if got := b.server.Topics.Subscribers("a").Subscriptions; len(got) != 1 {
+		t.Errorf("mochi remembers %v of what was granted, want one", got)
+	}
+}

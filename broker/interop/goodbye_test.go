@@ -111,7 +111,8 @@ func TestConnack(t *testing.T) {
 		{"3.1.1, empty id and clean session 0", login{version: v311, keep: true}, 0x02},
 		{"3.1.1, will QoS 3", login{version: v311, id: "a", will: &message{topic: "w", qos: 3}}, 0},
 		{"5, will QoS 3", login{version: v5, id: "a", will: &message{topic: "w", qos: 3}}, 0x81},
-		{"5, topic of the will", login{version: v5, id: "a", will: &message{topic: "w/#"}}, 0x90},
+		{"5, topic of the will is a filter", login{version: v5, id: "a", will: &message{topic: "w/#"}}, 0x81},
+		{"5, topic of the will is the broker's", login{version: v5, id: "a", will: &message{topic: "$SYS/w"}}, 0x90},
 		{"5, payload of the will", login{version: v5, id: "a", will: &message{
 			topic: "w", payload: "\xff", props: properties{number[uint8](payloadFormat, 1)},
 		}}, 0x99},
