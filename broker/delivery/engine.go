@@ -67,6 +67,7 @@ type Engine struct {
 	expired atomic.Uint64 // sessions whose time without a connection was over
 	losses  losses
 
+	// Locks are taken in this order: mu, that of a group, that of a session.
 	mu       sync.RWMutex
 	sessions map[string]*Session
 	filters  topic.Tree[[]subscriber]

@@ -97,10 +97,10 @@ func (g *group) pass(it *item, from *Session, ends bool) Link {
 		from.orphan(it)
 		return nil
 	}
-	seq, link := to.push(moved)
+	link := to.push(&moved)
 	var err error
 	if moved.qos > 0 && to.durable() {
-		r := journal.Record{Kind: journal.Published, Message: &it.m.Message, Targets: []journal.Target{moved.target(to, seq)}}
+		r := journal.Record{Kind: journal.Published, Message: &it.m.Message, Targets: []journal.Target{moved.target(to)}}
 		_, err = g.engine.journal.Append(&r)
 	}
 	if it.qos > 0 && err == nil { // In this order, a crash repeats the message and does not lose it.

@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"slices"
+
 	"edge/broker/journal"
 )
 
@@ -65,7 +67,7 @@ func (p *Publisher) Publish(r *Route, m *Message, id uint16) (journal.Ticket, Ve
 		e.refuse(m, Retained)
 		return 0, Refused
 	}
-	if m.QoS > 0 && !e.opts.DropOldest && r.full() {
+	if m.QoS > 0 && !e.opts.DropOldest && (r.full() || slices.ContainsFunc(r.groups, (*group).full)) {
 		return 0, Full
 	}
 	if m.Retain {
@@ -111,11 +113,14 @@ func (p *Publisher) latest(r *Route) *Route {
 
 // item returns m as t asks for it.
 func (t *target) item(m *Message) item {
-	it := item{m: m, tag: t.tag, qos: min(m.QoS, t.qos)}
+	return item{m: m, tag: t.tag, qos: min(m.QoS, t.qos), flags: t.flags(m)}
+}
+
+func (t *target) flags(m *Message) flags {
 	if m.Retain && t.asPublished {
-		it.flags = retained
+		return retained
 	}
-	return it
+	return 0
 }
 
 // deliver queues m for the session of t.
@@ -126,24 +131,19 @@ func (p *Publisher) deliver(t *target, m *Message) {
 			return
 		}
 	}
-	p.queue(s, t.item(m))
-}
-
-// queue queues it for s.
-func (p *Publisher) queue(s *Session, it item) {
-	seq, link := s.push(it)
-	if link != nil {
+	it := t.item(m)
+	if link := s.push(&it); link != nil {
 		p.wake = append(p.wake, link)
 	}
 	if it.qos > 0 && s.durable() {
-		p.targets = append(p.targets, it.target(s, seq))
+		p.targets = append(p.targets, it.target(s))
 	}
 }
 
-// target says for the journal that it is queued for s with number seq.
-func (it *item) target(s *Session, seq uint64) journal.Target {
+// target says for the journal that it is queued for s.
+func (it *item) target(s *Session) journal.Target {
 	return journal.Target{
-		Client: s.id, Sequence: seq, QoS: it.qos, Retain: it.flags&retained != 0, IDs: it.tag.identifiers(),
+		Client: s.id, Sequence: it.seq, QoS: it.qos, Retain: it.flags&retained != 0, IDs: it.tag.identifiers(),
 	}
 }
 

@@ -72,7 +72,7 @@ func (e *Engine) SendRetained(s *Session, sub journal.Subscription, existed bool
 		if (*m).expired(now) {
 			over = append(over, *m)
 		} else {
-			_, link := s.push(item{m: *m, tag: tag, qos: min((*m).QoS, sub.QoS), flags: retained | pinned})
+			link := s.push(&item{m: *m, tag: tag, qos: min((*m).QoS, sub.QoS), flags: retained | pinned})
 			if link != nil {
 				wake = link
 			}

@@ -26,16 +26,10 @@ type Route struct {
 	groups  []*group
 }
 
-// full reports whether a message of QoS 1 or 2 has no room at one of its
-// targets.
+// full reports whether a message of QoS 1 or 2 has no room at one of the targets.
 func (r *Route) full() bool {
 	for i := range r.targets {
 		if t := &r.targets[i]; t.s.full.Load() && t.qos > 0 {
-			return true
-		}
-	}
-	for _, g := range r.groups {
-		if g.full() {
 			return true
 		}
 	}

@@ -128,22 +128,24 @@ func (s *Session) durable() bool { return s.lasts.Load() }
 
 // push queues it, numbers it if its QoS is 1 or 2, and returns the link if that
 // must be woken.
-func (s *Session) push(it item) (seq uint64, wake Link) {
+func (s *Session) push(it *item) (wake Link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.link == nil && it.qos == 0 {
-		return 0, nil
+		return nil
 	}
-	s.shared = s.shared || it.tag.of() != nil
+	if it.tag.of() != nil {
+		s.shared = true
+	}
 	if it.qos > 0 {
-		s.pushQoS(&it)
+		s.pushQoS(it)
 	} else {
 		s.bytes0 += it.m.size()
 		if s.queue.len() > longQueue {
 			it.m = it.m.kept()
 		}
 	}
-	s.queue.push(it)
+	s.queue.push(*it)
 	if s.bytes0 > s.engine.opts.QoS0Bytes {
 		s.dropSlow()
 	}
@@ -151,7 +153,7 @@ func (s *Session) push(it item) (seq uint64, wake Link) {
 		s.idle = false
 		wake = s.link
 	}
-	return it.seq, wake
+	return wake
 }
 
 func (s *Session) pushQoS(it *item) {

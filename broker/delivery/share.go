@@ -233,7 +233,7 @@ func (p *Publisher) share(g *group, m *Message) {
 	if x == nil {
 		return
 	}
-	p.queue(x.s, x.item(m))
+	p.deliver(&x.target, m)
 	if m.QoS == 2 {
 		p.shares = append(p.shares, share{g, x.s, g.moves})
 	}

@@ -45,11 +45,11 @@ type crew struct {
 	p      *peer // nil while it is offline
 	keep   bool  // its session outlives the connection
 	last   int   // newest message on this connection
-	flight map[uint16]*shared1
+	flight map[uint16]*task
 }
 
-// shared1 is a message in flight as its client sees it.
-type shared1 struct {
+// task is a message in flight as its client sees it.
+type task struct {
 	n, qos   int
 	received bool // QoS 2: PUBREC was sent
 }
@@ -156,10 +156,10 @@ func (m *shareModel) take(c *crew, o Out) {
 		m.rt.Fatalf("%s gets message %d after %d", c.id, n, c.last)
 	}
 	if c.flight == nil {
-		c.flight = make(map[uint16]*shared1)
+		c.flight = make(map[uint16]*task)
 	}
 	c.last = n
-	c.flight[o.ID] = &shared1{n: n, qos: int(o.QoS)}
+	c.flight[o.ID] = &task{n: n, qos: int(o.QoS)}
 	m.owner[n] = c
 }
 

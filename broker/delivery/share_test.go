@@ -49,6 +49,31 @@ func TestShareTakesTurns(t *testing.T) {
 	}
 }
 
+// TestShareAllocatesNothing publishes to a group and, for comparison, to a
+// session.
+func TestShareAllocatesNothing(t *testing.T) {
+	e := newEngine(t, journal.Memory{}, options())
+	p := connect(t, e, "p", Opening{})
+	a := worker(t, e, "a", Opening{}).subscribe("own", 1)
+	worker(t, e, "b", Opening{Window: 1})
+	var outs []Out
+	for _, topic := range []string{"own", "work"} {
+		m := &Message{Message: journal.Message{Topic: topic, QoS: 1}}
+		got := testing.AllocsPerRun(100, func() {
+			r, _ := p.pub.Route([]byte(topic))
+			p.pub.Publish(r, m, 0)
+			p.pub.Flush()
+			outs, _ = a.s.Next(a, outs[:0], 1000)
+			for _, o := range outs {
+				a.s.Acknowledge(o.ID, 1)
+			}
+		})
+		if got >= 1 {
+			t.Errorf("a message to %q allocates %.1f times, want none", topic, got)
+		}
+	}
+}
+
 // TestShareOptions has a session in two groups, with a subscription of its own
 // that overlaps.
 func TestShareOptions(t *testing.T) {
