@@ -117,7 +117,7 @@ func (s *Session) orphan(it *item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Orphaned++
-	s.engine.count(&s.engine.dropped.Orphaned, s, "no member of the group is left")
+	s.engine.count(&s.engine.dropped.Orphaned, s, "no member of its group is left to take it")
 }
 
 // surrender takes out of s what waits for g, and, while s is offline, the QoS 1

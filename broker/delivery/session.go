@@ -97,7 +97,7 @@ type Dropped struct {
 	Expired  uint64 // messages whose time was over
 	Full     uint64 // QoS 1 and 2 messages beyond the limits of the queue
 	Large    uint64 // messages beyond the maximum packet size of the client
-	Orphaned uint64 // QoS 1 and 2 messages for a group whose last member's session ended
+	Orphaned uint64 // QoS 1 and 2 messages for a group that had no member left to take them
 }
 
 // maxSpan bounds how far the newest message on its way may be from the oldest:
