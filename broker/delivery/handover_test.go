@@ -136,6 +136,25 @@ func TestShareWaitsForTheDisk(t *testing.T) {
 	expect(t, b, "work 2:1")
 }
 
+// TestShareTicket gives the publisher the ticket of the first member's record,
+// wherever the message is by then.
+func TestShareTicket(t *testing.T) {
+	j := new(journaltest.Held)
+	e := newEngine(t, j, options())
+	p := connect(t, e, "p", Opening{})
+	a := worker(t, e, "a", Opening{Expiry: 9})
+	worker(t, e, "b", Opening{})
+	before := len(j.Records())
+	ticket, v := p.send(&Message{Message: journal.Message{Topic: "work", QoS: 1}}, 1)
+	if v != Accepted || int(ticket) != before+1 || j.Records()[before].Targets[0].Client != "a" {
+		t.Errorf("ticket %d, verdict %d after %d records; want that of the record for a", ticket, v, before)
+	}
+	a.left(Leaving{})
+	if ticket <= j.Committed() {
+		t.Error("the ticket is committed since the message was handed over")
+	}
+}
+
 // A meddler is a journal that lets something happen while a message is being
 // published.
 type meddler struct {

@@ -52,6 +52,7 @@ type crew struct {
 type task struct {
 	n, qos   int
 	received bool // QoS 2: PUBREC was sent
+	seen     bool // on this connection
 }
 
 type shareModel struct {
@@ -102,6 +103,7 @@ func (m *shareModel) lose(c *crew) {
 // cut is what the end of its connection means to a client.
 func (m *shareModel) cut(c *crew, keep bool) {
 	for id, x := range c.flight {
+		x.seen = false
 		if x.qos == 1 || !keep {
 			delete(m.owner, x.n)
 			delete(c.flight, id)
@@ -147,6 +149,7 @@ func (m *shareModel) take(c *crew, o Out) {
 	case x != nil && (x.n != n || x.qos != 2 || !o.Dup || o.Release != x.received):
 		m.rt.Fatalf("%s gets %+v while packet id %d is in use for message %d", c.id, o, o.ID, x.n)
 	case x != nil:
+		x.seen = true
 		return
 	case m.owner[n] != nil:
 		m.rt.Fatalf("message %d is with %s and with %s", n, m.owner[n].id, c.id)
@@ -159,15 +162,22 @@ func (m *shareModel) take(c *crew, o Out) {
 		c.flight = make(map[uint16]*task)
 	}
 	c.last = n
-	c.flight[o.ID] = &task{n: n, qos: int(o.QoS)}
+	c.flight[o.ID] = &task{n: n, qos: int(o.QoS), seen: true}
 	m.owner[n] = c
 }
 
 func (m *shareModel) answer(c *crew) {
-	if c.p == nil || len(c.flight) == 0 {
+	ids := c.unanswered()
+	if c.p == nil || len(ids) == 0 {
 		m.rt.Skip()
 	}
-	m.answerTo(c, rapid.SampledFrom(slices.Sorted(maps.Keys(c.flight))).Draw(m.rt, "packet id"))
+	m.answerTo(c, rapid.SampledFrom(ids).Draw(m.rt, "packet id"))
+}
+
+// unanswered returns the packet ids that c may acknowledge on this connection.
+func (c *crew) unanswered() []uint16 {
+	ids := slices.Sorted(maps.Keys(c.flight))
+	return slices.DeleteFunc(ids, func(id uint16) bool { return !c.flight[id].seen })
 }
 
 func (m *shareModel) answerTo(c *crew, id uint16) {
@@ -191,7 +201,7 @@ func (m *shareModel) finish() {
 		more = false
 		for _, c := range m.crew {
 			m.send(c)
-			for _, id := range slices.Sorted(maps.Keys(c.flight)) {
+			for _, id := range c.unanswered() {
 				more = true
 				m.answerTo(c, id)
 			}
