@@ -74,15 +74,19 @@ func (e *Engine) session(id string) *Session {
 	return e.sessions[id]
 }
 
-// takeOver ends the connection of s, if it has one.
+// takeOver ends the connection of s, if it has one, and waits until that has
+// let go, even if it is leaving by itself: s may end with it.
 func (s *Session) takeOver() {
 	s.mu.Lock()
-	link := s.link
+	link, leaving := s.link, s.leaving
 	s.taken = link != nil
 	s.mu.Unlock()
-	if link != nil {
+	switch {
+	case link != nil:
 		link.Kick()
 		<-link.Done()
+	case leaving != nil:
+		<-leaving.Done()
 	}
 }
 
@@ -150,7 +154,7 @@ func (e *Engine) Leave(s *Session, link Link, l Leaving) {
 		s.mu.Unlock()
 		return
 	}
-	s.link, s.idle = nil, false
+	s.link, s.leaving, s.idle = nil, link, false
 	if l.Expiry != nil {
 		s.setExpiry(*l.Expiry)
 	}
@@ -166,8 +170,20 @@ func (e *Engine) Leave(s *Session, link Link, l Leaving) {
 	}
 	if expiry == 0 {
 		e.end(s)
-		return
+	} else {
+		e.suspend(s, taken)
 	}
+	s.mu.Lock()
+	s.leaving = nil
+	s.mu.Unlock()
+}
+
+// suspend lets s go on without connection. taken says that another one waits for
+// it.
+func (e *Engine) suspend(s *Session, taken bool) {
+	s.mu.Lock()
+	expiry := s.expiry
+	s.mu.Unlock()
 	e.append(&journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: expiry})
 	if !taken {
 		for _, g := range s.involved() {

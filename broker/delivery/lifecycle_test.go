@@ -94,6 +94,35 @@ func TestTakeOverMany(t *testing.T) {
 	}
 }
 
+// TestBeginWhileLeaving begins a session whose connection is just leaving, and
+// takes it along: the new connection must not get a session that ends.
+func TestBeginWhileLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := options()
+		proceed := make(chan struct{})
+		opts.Command = func(topic string) bool { return topic == "w" }
+		opts.Refused = func(*Message, Refusal) { <-proceed } // Leaving takes a while.
+		e := newEngine(t, journal.Memory{}, opts)
+		will := willTo("w", 0)
+		will.Message.Retain = true
+		old := connect(t, e, "c", Opening{Will: will})
+		go old.left(Leaving{})
+		synctest.Wait()
+		begun := make(chan *peer)
+		go func() { begun <- connect(t, e, "c", Opening{}) }()
+		synctest.Wait()
+		select {
+		case <-begun:
+			t.Fatal("a session began that is about to end")
+		default:
+		}
+		close(proceed)
+		c := (<-begun).subscribe("a", 0)
+		c.publish("a", "still here")
+		expect(t, c, "a still here")
+	})
+}
+
 func TestSessionExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t, journal.Memory{}, options())

@@ -31,14 +31,15 @@ type Session struct {
 	full  atomic.Bool // the queue takes no more QoS 1 and 2 messages
 	lasts atomic.Bool // expiry > 0
 
-	mu     sync.Mutex
-	link   Link
-	ended  bool
-	idle   bool   // Next found nothing: the next push must wake
-	window int    // QoS 1 and 2 messages that may be on their way at once
-	open   int    // how many are
-	next   uint64 // sequence number of the next QoS 1 or 2 message
-	resent uint64 // messages in sent below this number are on this connection
+	mu      sync.Mutex
+	link    Link
+	leaving Link // had the session until now, and is not done with it
+	ended   bool
+	idle    bool   // Next found nothing: the next push must wake
+	window  int    // QoS 1 and 2 messages that may be on their way at once
+	open    int    // how many are
+	next    uint64 // sequence number of the next QoS 1 or 2 message
+	resent  uint64 // messages in sent below this number are on this connection
 
 	queue   ring[item] // not sent yet, all QoS, in order
 	sent    ring[item] // QoS 1 and 2, sent and not acknowledged, in order
