@@ -185,6 +185,22 @@ func TestOverlappingSubscriptions(t *testing.T) {
 	}
 }
 
+// TestOverlappingSubscriptionsOfMany has more receivers than are looked through
+// one by one.
+func TestOverlappingSubscriptionsOfMany(t *testing.T) {
+	e := newEngine(t, journal.Memory{}, options())
+	var all []*peer
+	for i := range 3 * few {
+		all = append(all, connect(t, e, fmt.Sprint(i), Opening{}).subscribe("a/b", 0).subscribe("a/+", 1).subscribe("#", 0))
+	}
+	connect(t, e, "p", Opening{}).publish("a/b", "1:x")
+	for _, p := range all {
+		if outs := p.outs(); len(outs) != 1 || outs[0].QoS != 1 {
+			t.Errorf("%s gets %+v, want it once, at QoS 1", p.s.id, outs)
+		}
+	}
+}
+
 func TestOverlappingSubscriptionsEach(t *testing.T) {
 	opts := options()
 	opts.Each = true

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"edge/broker/journal"
 	"edge/internal/topic"
@@ -170,23 +171,74 @@ func index(list []subscriber, s *Session) int {
 // route looks up who gets the messages of name.
 func (e *Engine) route(name string) *Route {
 	r := &Route{Topic: name, command: e.opts.Command(name)}
+	f := findings.Get().(*found)
 	e.mu.RLock()
-	defer e.mu.RUnlock()
-	places := make(map[*Session]int)
 	e.filters.Match(name, func(_ string, list *[]subscriber) {
 		for i := range *list {
-			x := &(*list)[i]
-			k, again := places[x.s]
-			if again = again && !e.opts.Each; !again {
-				k = len(r.targets)
-				places[x.s] = k
-				r.targets = append(r.targets, target{s: x.s})
-			}
-			r.targets[k].add(&x.sub, !again)
+			f.add(&(*list)[i], e.opts.Each)
 		}
 	})
 	e.shares.Match(name, func(_ string, list *[]*group) { r.groups = append(r.groups, *list...) })
+	e.mu.RUnlock()
+	r.targets = slices.Clone(f.targets)
+	f.reset()
+	findings.Put(f)
 	return r
+}
+
+// A found gathers the targets of a route. While subscriptions change, routes are
+// looked up all the time; memory for it is used again.
+type found struct {
+	targets []target
+	places  map[*Session]int // of sessions in targets; nil while these are few
+}
+
+var findings = sync.Pool{New: func() any { return new(found) }}
+
+// few is up to how many targets a walk is faster than a map.
+const few = 16
+
+// add adds x, to the target of its session if there is one and each subscription
+// is not to have its own.
+func (f *found) add(x *subscriber, each bool) {
+	if !each {
+		if i := f.place(x.s); i >= 0 {
+			f.targets[i].add(&x.sub, false)
+			return
+		}
+	}
+	t := target{s: x.s}
+	t.add(&x.sub, true)
+	if f.targets = append(f.targets, t); f.places != nil {
+		f.places[x.s] = len(f.targets) - 1
+	}
+}
+
+// place returns where s is among the targets, negative if it is not.
+func (f *found) place(s *Session) int {
+	if len(f.targets) <= few {
+		for i := range f.targets {
+			if f.targets[i].s == s {
+				return i
+			}
+		}
+		return -1
+	}
+	if f.places == nil {
+		f.places = make(map[*Session]int)
+		for i := range f.targets {
+			f.places[f.targets[i].s] = i
+		}
+	}
+	if i, ok := f.places[s]; ok {
+		return i
+	}
+	return -1
+}
+
+func (f *found) reset() {
+	clear(f.targets)
+	f.targets, f.places = f.targets[:0], nil
 }
 
 // add merges sub into t: one delivery, at the highest QoS, with all identifiers

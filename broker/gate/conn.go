@@ -162,7 +162,7 @@ func (c *Conn) clientID() string {
 
 // leave gives the session back and lets the next connection have it.
 func (c *Conn) leave() {
-	c.flush()
+	c.flush(time.Now())
 	c.control.Leave()
 	if c.session != nil {
 		c.engine.Leave(c.session, c, c.leaving)
@@ -325,7 +325,7 @@ func (c *Conn) finish() {
 
 // fail ends the connection because of err and returns it.
 func (c *Conn) fail(err error) error {
-	c.flush()
+	c.flush(time.Now())
 	v, ok := violation(err)
 	switch {
 	case ok:

@@ -89,7 +89,7 @@ func (c *Conn) hold(h held) error {
 // written. A busy connection leaves that to goroutines that run when it waits for
 // more input, so that they find more to write at once; otherwise the shortest way
 // is to write here and now.
-func (c *Conn) flush() {
+func (c *Conn) flush(now time.Time) {
 	c.limits.Counters.received.add(&c.in.count)
 	c.flushAcks()
 	p := c.in.publisher
@@ -97,7 +97,6 @@ func (c *Conn) flush() {
 	if !waiting && !c.in.pushSelf {
 		return
 	}
-	now := time.Now()
 	busy := now.Sub(c.in.flushed) < rush
 	c.in.flushed = now
 	switch {

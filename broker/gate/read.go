@@ -110,7 +110,7 @@ func (c *Conn) handle(typ byte, body []byte) error {
 	if err := check(body, c.connect.Version, c.limits); err != nil {
 		return err
 	}
-	c.flush() // What came before takes effect before.
+	c.flush(time.Now()) // What came before takes effect before.
 	if err := c.control.Handle(typ, body); err != nil {
 		return err
 	}
@@ -170,12 +170,8 @@ func (c *Conn) large(total, head int) (raw, body []byte, err error) {
 	raw = append(make([]byte, 0, 2*maxBuffer), in.buf[in.r:in.w]...)
 	in.r, in.w = 0, 0
 	for len(raw) < total {
-		if err := c.beforeRead(len(raw)); err != nil {
-			return nil, nil, err
-		}
 		raw = slices.Grow(raw, 1)
-		n, err := c.Conn.Read(raw[len(raw):min(cap(raw), total)])
-		in.count.Bytes += uint64(n)
+		n, err := c.receive(raw[len(raw):min(cap(raw), total)], len(raw))
 		if raw = raw[:len(raw)+n]; err != nil && len(raw) < total {
 			return nil, nil, err
 		}
@@ -210,12 +206,8 @@ func (c *Conn) fill() error {
 	} else if in.w == len(in.buf) {
 		in.room(in.w - in.r + 1)
 	}
-	if err := c.beforeRead(in.w - in.r); err != nil {
-		return err
-	}
-	n, err := c.Conn.Read(in.buf[in.w:])
+	n, err := c.receive(in.buf[in.w:], in.w-in.r)
 	in.w += n
-	in.count.Bytes += uint64(n)
 	switch {
 	case in.w == len(in.buf):
 		in.small = -1
@@ -245,36 +237,58 @@ func (in *inbound) fit() {
 	}
 }
 
-// beforeRead ends a block of input and sets until when the next must come. have
-// is how many bytes of the next packet are there.
-func (c *Conn) beforeRead(have int) error {
-	c.flush()
+// receive ends a block of input and reads the next into p. have is how many bytes
+// of the next packet are there already.
+func (c *Conn) receive(p []byte, have int) (n int, err error) {
 	in := &c.in
-	if err := c.drain(); err != nil || in.silence == 0 {
-		return err
-	}
 	now := time.Now()
-	if have > 0 {
-		return c.hurry(have, now)
+	c.flush(now)
+	if err := c.drain(); err != nil {
+		return 0, err
 	}
-	in.begun = time.Time{}
-	if in.deadline.Sub(now) > in.silence*7/8 {
-		return nil // Moving the deadline for each read costs more than it is worth.
+	limit := c.limit(have, now)
+	for n == 0 {
+		if err := c.waitUntil(limit, now); err != nil {
+			return 0, err
+		}
+		n, err = c.Conn.Read(p)
+		in.count.Bytes += uint64(n)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if now = time.Now(); !now.Before(limit) {
+			return n, err
+		}
+		in.deadline = time.Time{}
 	}
-	in.deadline = now.Add(in.silence)
-	return c.setReadDeadline(in.deadline)
+	return n, nil
 }
 
-// hurry has the rest of a packet come at a rate: a client that sends a byte now
-// and then would keep memory for ever.
-func (c *Conn) hurry(have int, now time.Time) error {
+// limit returns until when the next bytes must come. The rest of a packet must
+// come at a rate: a client that sends a byte now and then would keep memory for
+// ever.
+func (c *Conn) limit(have int, now time.Time) time.Time {
 	in := &c.in
+	if have == 0 {
+		in.begun = time.Time{}
+		return now.Add(in.silence)
+	}
 	if in.begun.IsZero() {
 		in.begun = now
 	}
 	late := c.limits.ConnectTimeout + time.Duration(have)*time.Second/time.Duration(c.limits.PacketRate)
-	in.deadline = in.begun.Add(min(late, in.silence))
-	return c.setReadDeadline(in.deadline)
+	return in.begun.Add(min(late, in.silence))
+}
+
+// waitUntil sets the deadline of the socket. One that is too early stays: moving
+// it for each read costs more than to wake up for nothing now and then.
+func (c *Conn) waitUntil(limit, now time.Time) error {
+	in := &c.in
+	if in.silence == 0 || in.deadline.After(now) && !in.deadline.After(limit) {
+		return nil
+	}
+	in.deadline = limit
+	return c.setReadDeadline(limit)
 }
 
 // tooSlow returns the reason for the end of a connection that was silent.
