@@ -111,8 +111,11 @@ func retain(ctx context.Context, addr string, t Timing) (load.Tally, error) {
 }
 
 // idleCPU returns the percentage of a CPU that a broker takes when it is left
-// alone.
+// alone, and has been for a while: tidying up after a load is not being idle.
 func idleCPU(ctx context.Context, proc *peer.Process, t Timing) (float64, error) {
+	if err := leave(ctx, t.Idle); err != nil {
+		return 0, err
+	}
 	before, err := proc.CPU()
 	if err != nil {
 		return 0, err

@@ -21,7 +21,7 @@ func counted(t *testing.T, packets string, n uint64) (got Counts, received Traff
 	c := New(pipe{server}, engine(journal.Memory{}), l, slog.New(slog.DiscardHandler))
 	ended := make(chan struct{})
 	go func() {
-		c.Serve(control{c})
+		_ = c.Serve(control{c})
 		close(ended)
 	}()
 	say(t, client, packets)

@@ -82,7 +82,7 @@ func dial(t testing.TB, e *delivery.Engine) net.Conn {
 	c := New(pipe{server}, e, limits(), slog.New(slog.DiscardHandler))
 	ended := make(chan struct{})
 	go func() {
-		c.Serve(control{c})
+		_ = c.Serve(control{c})
 		close(ended)
 	}()
 	t.Cleanup(func() {
@@ -446,7 +446,7 @@ func TestPanic(t *testing.T) {
 	client, server := net.Pipe()
 	var log bytes.Buffer
 	c := New(pipe{server}, e, limits(), slog.New(slog.NewTextHandler(&log, nil)))
-	go c.Serve(broken{control{c}})
+	go func() { _ = c.Serve(broken{control{c}}) }()
 	say(t, client, connect4)
 	<-c.Done()
 	if s := log.String(); !strings.Contains(s, "a bug in a decoder") || !strings.Contains(s, "gate_test.go") {
@@ -504,7 +504,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
 		c := New(pipe{server}, engine(journal.Memory{}), limits(), slog.New(slog.DiscardHandler))
-		go c.Serve(control{c})
+		go func() { _ = c.Serve(control{c}) }()
 		say(t, client, connect4)
 		hear(t, client, connack4)
 		pubs := bytes.Repeat(unhex("32 06 0001 61 0007 78"), 1000)
@@ -537,7 +537,7 @@ func TestServeEndsWithTheLastPacket(t *testing.T) {
 		c := New(pipe{server}, engine(journal.Memory{}), limits(), slog.New(slog.DiscardHandler))
 		served := make(chan struct{})
 		go func() {
-			c.Serve(control{c})
+			_ = c.Serve(control{c})
 			close(served)
 		}()
 		say(t, client, connect5)

@@ -251,7 +251,7 @@ func (c *Conn) receive(p []byte, have int) (n int, err error) {
 		if err := c.waitUntil(limit, now); err != nil {
 			return 0, err
 		}
-		n, err = c.Conn.Read(p)
+		n, err = c.Read(p)
 		in.count.Bytes += uint64(n)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err

@@ -122,7 +122,7 @@ func TestDirectWrites(t *testing.T) {
 			t.Fatal("a TCP connection is not written directly")
 		}
 		ended := make(chan struct{})
-		go func() { c.Serve(control{c}); close(ended) }()
+		go func() { _ = c.Serve(control{c}); close(ended) }()
 		t.Cleanup(func() { client.Close(); <-ended })
 		return client
 	}

@@ -161,7 +161,7 @@ type recorder struct {
 }
 
 func (r recorder) Connect() Reason {
-	r.j.version = r.control.Conn.connect.Version
+	r.j.version = r.connect.Version
 	return r.control.Connect()
 }
 
