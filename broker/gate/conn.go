@@ -14,7 +14,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"edge/broker/delivery"
@@ -66,7 +65,7 @@ type Control interface {
 // A Conn is the connection of one client; its session has it as a delivery.Link.
 type Conn struct {
 	net.Conn
-	raw     syscall.RawConn // of the socket, if it can be written without TLS or frames
+	socket  *socket // of a connection without TLS and frames; else nil
 	engine  *delivery.Engine
 	limits  *Limits
 	log     *slog.Logger
@@ -115,9 +114,7 @@ func New(c net.Conn, engine *delivery.Engine, limits *Limits, log *slog.Logger) 
 		Conn: c, engine: engine, limits: limits, log: log, in: inbound{buf: make([]byte, minBuffer)},
 		closed: make(chan struct{}), done: make(chan struct{}), written: make(chan struct{}),
 	}
-	if s, ok := c.(syscall.Conn); ok {
-		conn.raw, _ = s.SyscallConn()
-	}
+	conn.socket = newSocket(c)
 	return conn
 }
 

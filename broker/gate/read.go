@@ -251,7 +251,7 @@ func (c *Conn) receive(p []byte, have int) (n int, err error) {
 		if err := c.waitUntil(limit, now); err != nil {
 			return 0, err
 		}
-		n, err = c.Read(p)
+		n, err = c.readSocket(p)
 		in.count.Bytes += uint64(n)
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
@@ -262,6 +262,13 @@ func (c *Conn) receive(p []byte, have int) (n int, err error) {
 		in.deadline = time.Time{}
 	}
 	return n, nil
+}
+
+func (c *Conn) readSocket(p []byte) (int, error) {
+	if c.socket != nil {
+		return c.socket.Read(p)
+	}
+	return c.Read(p)
 }
 
 // limit returns until when the next bytes must come. The rest of a packet must

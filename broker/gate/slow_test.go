@@ -118,7 +118,7 @@ func TestDirectWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := New(server, e, limits(), slog.New(slog.DiscardHandler))
-		if c.raw == nil {
+		if c.socket == nil {
 			t.Fatal("a TCP connection is not written directly")
 		}
 		ended := make(chan struct{})

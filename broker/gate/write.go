@@ -77,7 +77,7 @@ func (c *Conn) push() {
 	if !c.claim() {
 		return
 	}
-	if c.raw == nil {
+	if c.socket == nil {
 		go c.writeOn(nil)
 		return
 	}
@@ -97,7 +97,7 @@ func (c *Conn) push() {
 // the rest in s.buf, and reports whether there is none.
 func (c *Conn) tryWrite(s *scratch) bool {
 	s.n, s.err = 0, nil
-	if err := c.raw.Write(s.write); err != nil || s.err != nil {
+	if err := c.socket.raw.Write(s.write); err != nil || s.err != nil {
 		_ = c.Close()
 		return false
 	}
@@ -114,14 +114,11 @@ func (c *Conn) tryWrite(s *scratch) bool {
 // means not to wait.
 func (s *scratch) try(fd uintptr) bool {
 	for s.n < len(s.buf) {
-		n, err := syscall.Write(int(fd), s.buf[s.n:])
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			return true
-		case err != nil:
-			s.err = err
+		n, err := call(syscall.SYS_WRITE, fd, s.buf[s.n:])
+		if err != 0 {
+			if err != syscall.EAGAIN {
+				s.err = err
+			}
 			return true
 		}
 		s.n += n
@@ -150,7 +147,7 @@ func (c *Conn) writeOn(s *scratch) {
 
 // write writes s.buf, waiting for the socket if need be.
 func (c *Conn) write(s *scratch) {
-	if len(s.buf) > 0 {
+	if len(s.buf) > 0 && (c.socket == nil || !c.tryWrite(s)) {
 		n, err := c.Conn.Write(s.buf)
 		if err != nil {
 			_ = c.Close()
