@@ -3,6 +3,8 @@
 // (Record) and when it is safe (Ticket); it knows no connections and no routes.
 package journal
 
+import "time"
+
 // A Ticket numbers what was appended. Zero is always committed.
 type Ticket uint64
 
@@ -10,10 +12,14 @@ type Ticket uint64
 // means "safe" is sent when the ticket of its record is committed. All methods
 // may be called from several goroutines at once.
 type Journal interface {
-	// Append adds r and returns its ticket, which is not smaller than those
-	// returned before. It does not wait, and keeps no reference to r. An error
-	// means that r is not kept and never will be: nothing that depends on it
-	// may be acknowledged.
+	// Append adds r, sets r.Place and returns the ticket of r, which is not
+	// smaller than those returned before. It does not wait for the disk, and
+	// keeps no reference to r. An error means that r is not kept and never will
+	// be: nothing that depends on it may be acknowledged.
+	//
+	// What was appended first is committed and replayed first. So whoever
+	// appends the records of one session or topic under one lock finds them in
+	// the order in which its state changed.
 	Append(r *Record) (Ticket, error)
 
 	// Committed returns the newest ticket that is safe; all older ones are.
@@ -23,7 +29,25 @@ type Journal interface {
 	// closed. Calls do not overlap; f may ask Committed but must not wait for a
 	// ticket. Watch is called once, before the first Append.
 	Watch(f func())
+
+	// Hurry has everything committed soon that waits for its Within. It does
+	// not block.
+	Hurry()
+
+	// Load returns the message of the Published or WillSet record at p, whether
+	// it is committed or not. It reads the disk. ErrGone says that the record
+	// was cleaned away: whoever had it kept knows its new Place.
+	Load(p Place) (*Message, error)
 }
+
+// A Place says where a record lies: the number of its segment in this process,
+// and 32 bits of offset in it. Zero is nowhere: the journal is in memory.
+type Place uint64
+
+func placeAt(number, offset uint32) Place { return Place(number)<<32 | Place(offset) }
+
+func (p Place) number() uint32 { return uint32(p >> 32) }
+func (p Place) offset() uint32 { return uint32(p) }
 
 // Kind says what a Record means.
 type Kind uint8
@@ -40,6 +64,7 @@ const (
 	Received                     // Sequence of a QoS 2 message to the client: PUBREC was seen
 	WillSet                      // Message, Delay
 	WillCleared                  // the will was sent or revoked
+	Owned                        // PacketID of a QoS 2 PUBLISH by the client is owned; its message is not needed any more
 )
 
 // A Record is one change of state that must survive.
@@ -54,6 +79,14 @@ type Record struct {
 	PacketID     uint16
 	Sequence     uint64
 	Delay        uint32 // seconds
+	Since        int64  // SessionBegun: Unix time in seconds since which the session has no connection; 0 while it has one
+
+	// Within is how long the commit may wait for more; 0 is as soon as
+	// possible. It is not kept.
+	Within time.Duration
+
+	// Place is set by Append, and in what Replay and cleaning hand out.
+	Place Place
 }
 
 // A Message is an application message as it is kept.
@@ -86,6 +119,7 @@ type Target struct {
 	Sequence uint64 // of the message in that session; its packet id is 1 + Sequence mod 65535
 	QoS      byte
 	Retain   bool
+	Released bool     // QoS 2: PUBREC was seen; only PUBREL is sent from now on
 	IDs      []uint32 // subscription identifiers
 }
 

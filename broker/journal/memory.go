@@ -15,3 +15,9 @@ func (Memory) Committed() Ticket { return 0 }
 
 // Watch implements Journal; what is always committed never advances.
 func (Memory) Watch(func()) {}
+
+// Hurry implements Journal; nothing waits.
+func (Memory) Hurry() {}
+
+// Load implements Journal; nothing has a place.
+func (Memory) Load(Place) (*Message, error) { return nil, ErrGone }

@@ -4,8 +4,10 @@ package journaltest
 
 import (
 	"errors"
+	"reflect"
 	"sync"
 	"testing"
+	"time"
 
 	"edge/broker/journal"
 )
@@ -52,6 +54,30 @@ func Test(t *testing.T, open func(t testing.TB) journal.Journal) {
 		}
 		g.Wait()
 	})
+	t.Run("what has a place can be loaded", func(t *testing.T) {
+		w := watch(open(t))
+		var last journal.Ticket
+		for _, r := range Records() {
+			ticket, err := w.j.Append(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkLoad(t, w.j, r)
+			last = ticket
+			r.Within = time.Minute
+		}
+		w.wait(t, last)
+		for _, r := range Records() {
+			r.Within = time.Hour
+			if last, err := w.j.Append(r); err != nil {
+				t.Fatal(err)
+			} else if r.Place != 0 {
+				w.j.Hurry()
+				w.wait(t, last)
+				checkLoad(t, w.j, r)
+			}
+		}
+	})
 	t.Run("a record may be reused", func(t *testing.T) {
 		w := watch(open(t))
 		r := *Records()[0]
@@ -64,6 +90,24 @@ func Test(t *testing.T, open func(t testing.TB) journal.Journal) {
 	})
 }
 
+// checkLoad checks that the message of r is where r is.
+func checkLoad(t *testing.T, j journal.Journal, r *journal.Record) {
+	t.Helper()
+	if r.Place == 0 {
+		return
+	}
+	m, err := j.Load(r.Place)
+	if r.Message == nil {
+		if !errors.Is(err, journal.ErrGone) {
+			t.Errorf("Load of a record without message = %v, %v, want ErrGone", m, err)
+		}
+		return
+	}
+	if err != nil || !reflect.DeepEqual(m, r.Message) {
+		t.Errorf("Load(%x) = %+v, %v, want %+v", uint64(r.Place), m, err, r.Message)
+	}
+}
+
 // Records returns one record of each kind, all fields in use.
 func Records() []*journal.Record {
 	m := &journal.Message{
@@ -74,13 +118,14 @@ func Records() []*journal.Record {
 		},
 	}
 	return []*journal.Record{
-		{Kind: journal.SessionBegun, Client: "c", Expiry: 3600},
+		{Kind: journal.SessionBegun, Client: "c", Expiry: 3600, Since: 1 << 33},
 		{Kind: journal.Subscribed, Client: "c", Subscription: journal.Subscription{
 			Filter: "a/#", ID: 7, QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: 1,
 		}},
 		{Kind: journal.Published, Client: "p", PacketID: 9, Message: m, Targets: []journal.Target{
-			{Client: "c", Sequence: 1, QoS: 2, Retain: true, IDs: []uint32{7, 8}},
+			{Client: "c", Sequence: 1, QoS: 2, Retain: true, Released: true, IDs: []uint32{7, 8}},
 		}},
+		{Kind: journal.Owned, Client: "p", PacketID: 9},
 		{Kind: journal.Released, Client: "p", PacketID: 9},
 		{Kind: journal.Received, Client: "c", Sequence: 1},
 		{Kind: journal.Acknowledged, Client: "c", Sequence: 1},
@@ -146,6 +191,7 @@ func (h *Held) Append(r *journal.Record) (journal.Ticket, error) {
 		h.mu.Unlock()
 		return 0, ErrBroken
 	}
+	r.Place = journal.Place(len(h.records) + 1)
 	h.records = append(h.records, *r)
 	ticket := journal.Ticket(len(h.records))
 	flow := h.flow
@@ -165,6 +211,20 @@ func (h *Held) Committed() journal.Ticket {
 
 // Watch implements journal.Journal.
 func (h *Held) Watch(f func()) { h.watch = f }
+
+// Hurry implements journal.Journal; the test decides.
+func (h *Held) Hurry() {}
+
+// Load implements journal.Journal.
+func (h *Held) Load(p journal.Place) (*journal.Message, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p == 0 || int(p) > len(h.records) || h.records[p-1].Message == nil {
+		return nil, journal.ErrGone
+	}
+	m := *h.records[p-1].Message
+	return &m, nil
+}
 
 // Flow commits each record at once, from now on.
 func (h *Held) Flow() {
