@@ -40,6 +40,10 @@ type Options struct {
 	// expired ones are refused.
 	Command func(topic string) bool
 
+	// Durability says how messages to a topic that must survive are kept: how
+	// long their commit may wait for more, or, if keep is false, in memory only.
+	Durability func(topic string) (within time.Duration, keep bool)
+
 	// Refused is told of each command that was refused. It may publish.
 	Refused func(m *Message, why Refusal)
 }
@@ -62,24 +66,32 @@ type Engine struct {
 	// version changes with each subscription: routes of older versions are
 	// looked up anew.
 	version atomic.Uint64
-	dropped struct{ Slow, Expired, Full, Large, Orphaned atomic.Uint64 }
+	dropped struct{ Slow, Expired, Full, Large, Orphaned, Damaged atomic.Uint64 }
 	warned  atomic.Int64  // Unix time of the last log line about drops
 	expired atomic.Uint64 // sessions whose time without a connection was over
 	losses  losses
 
 	// Locks are taken in this order: mu, that of a group, that of a session.
+	drafts map[string]*draft // sessions while they are restored
+
 	mu       sync.RWMutex
 	sessions map[string]*Session
 	filters  topic.Tree[[]subscriber]
 	shares   topic.Tree[[]*group] // by FILTER of $share/GROUP/FILTER
 
-	ids idLocks
+	// floor is above the numbers of all messages of sessions that have ended. A
+	// new session begins there, so that what was on its way to an older one with
+	// the same id is not taken for its own.
+	floor atomic.Uint64
+
+	ids   idLocks
+	clock clock
 
 	waitMu  sync.Mutex
 	waiting map[Link]struct{} // to be woken at the next commit
 
 	retainedMu    sync.RWMutex
-	retained      topic.Tree[*Message]
+	retained      topic.Tree[keepsake]
 	retainedBytes int
 	retainedCount int
 	retainedPlain int // payload bytes of retained messages
@@ -89,6 +101,9 @@ type Engine struct {
 func New(j journal.Journal, opts Options, log *slog.Logger) *Engine {
 	if opts.Command == nil {
 		opts.Command = func(string) bool { return false }
+	}
+	if opts.Durability == nil {
+		opts.Durability = func(string) (time.Duration, bool) { return 0, true }
 	}
 	if opts.Refused == nil {
 		opts.Refused = func(*Message, Refusal) {}
@@ -161,7 +176,8 @@ func (e *Engine) count(c *atomic.Uint64, s *Session, reason string) {
 	}
 	d := e.Dropped()
 	e.log.Warn("messages dropped", "client", s.id, "reason", reason,
-		"slow_total", d.Slow, "expired_total", d.Expired, "full_total", d.Full, "large_total", d.Large, "orphaned_total", d.Orphaned)
+		"slow_total", d.Slow, "expired_total", d.Expired, "full_total", d.Full, "large_total", d.Large, "orphaned_total", d.Orphaned,
+		"damaged_total", d.Damaged)
 }
 
 func (e *Engine) refuse(m *Message, why Refusal) { e.opts.Refused(m, why) }
@@ -200,4 +216,35 @@ func (l *idLocks) lock(id string) (unlock func()) {
 		}
 		l.mu.Unlock()
 	})
+}
+
+// raise makes sure that floor is not below next.
+func (e *Engine) raise(next uint64) {
+	for f := e.floor.Load(); f < next && !e.floor.CompareAndSwap(f, next); {
+		f = e.floor.Load()
+	}
+}
+
+// A clock tells the time of day. A board without a battery wakes up in 1970: then
+// it goes on from the latest time that the journal knows, until the network has
+// set it right.
+type clock struct {
+	latest atomic.Int64 // Unix time that was reached for sure
+	since  time.Time    // when latest was learned
+}
+
+func (c *clock) learn(t int64) {
+	if t > c.latest.Load() {
+		c.latest.Store(t)
+	}
+}
+
+// now returns the Unix time in seconds.
+func (e *Engine) now() int64 {
+	now := time.Now()
+	latest := e.clock.latest.Load()
+	if latest == 0 {
+		return now.Unix()
+	}
+	return max(now.Unix(), latest+int64(now.Sub(e.clock.since).Seconds()))
 }

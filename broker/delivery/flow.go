@@ -54,7 +54,7 @@ func (s *Session) Discard(id uint16) {
 func (s *Session) finish(n uint64, it *item) (wake bool) {
 	s.acknowledged(it.seq)
 	it.flags |= done
-	it.m = finished
+	it.m, it.place = finished, 0
 	s.open--
 	if n == s.sent.head {
 		s.trim()
@@ -108,16 +108,16 @@ func (s *Session) Receive(id uint16) (t journal.Ticket, found bool) {
 func (s *Session) Own(id uint16) (fresh bool, t journal.Ticket, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t, taken := s.received[id]; taken {
-		return false, t, true
+	if o, taken := s.received[id]; taken {
+		return false, o.ticket, true
 	}
 	if len(s.received) >= s.engine.opts.ReceiveMaximum {
 		return false, 0, false
 	}
 	if s.received == nil {
-		s.received = make(map[uint16]journal.Ticket)
+		s.received = make(map[uint16]owned)
 	}
-	s.received[id] = 0
+	s.received[id] = owned{}
 	return true, 0, true
 }
 
@@ -127,8 +127,31 @@ func (s *Session) Owned(id uint16, t journal.Ticket) {
 		return
 	}
 	s.mu.Lock()
-	s.received[id] = t
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if o, taken := s.received[id]; taken {
+		o.ticket = t
+		s.received[id] = o
+	}
+}
+
+// ownedAt notes where the record of the message with packet id lies, unless the
+// cleaner has moved it already; id may be 0.
+func (s *Session) ownedAt(id uint16, p journal.Place) {
+	if id == 0 || p == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, taken := s.received[id]; taken && o.place == 0 {
+		o.place = p
+		s.received[id] = o
+	}
+}
+
+// An owned is what is known of a packet id that the client has not released.
+type owned struct {
+	ticket journal.Ticket // of the message
+	place  journal.Place  // of the record that says so; nowhere: not known yet
 }
 
 // Disown gives a packet id back that Own took, since its message was refused.

@@ -89,19 +89,28 @@ func (g *group) handOver(from *Session, ends bool) (links []Link) {
 
 // pass gives one message to the best member. If there is none, from keeps it.
 func (g *group) pass(it *item, from *Session, ends bool) Link {
+	m := it.m
+	if m == nil {
+		if m = from.read(it); m == nil {
+			return nil
+		}
+	}
 	to, moved := from, *it
+	moved.m, moved.place = m, 0
 	moved.flags &= retained
-	if x := g.pick(it.m.QoS, from); x != nil {
-		to, moved = x.s, x.item(it.m)
+	if x := g.pick(m.QoS, from); x != nil {
+		to, moved = x.s, x.item(m)
 	} else if ends {
 		from.orphan(it)
 		return nil
 	}
-	link := to.push(&moved)
+	link, ok := to.push(&moved)
 	var err error
-	if moved.qos > 0 && to.durable() {
-		r := journal.Record{Kind: journal.Published, Message: &it.m.Message, Targets: []journal.Target{moved.target(to)}}
-		_, err = g.engine.journal.Append(&r)
+	if ok && moved.qos > 0 && to.durable() {
+		r := journal.Record{Kind: journal.Published, Message: &m.Message, Targets: []journal.Target{moved.target(to)}}
+		if _, err = g.engine.journal.Append(&r); err == nil {
+			to.placed(moved.seq, r.Place)
+		}
 	}
 	if it.qos > 0 && err == nil { // In this order, a crash repeats the message and does not lose it.
 		from.acknowledged(it.seq)
@@ -134,12 +143,12 @@ func (s *Session) surrender(g *group) []item {
 	}
 	for n := s.queue.head; n < s.queue.tail; n++ {
 		it := s.queue.at(n)
-		if it.m == nil || it.tag.of() != g {
+		if it.gone() || it.tag.of() != g {
 			continue
 		}
 		items = append(items, *it)
 		s.unbook(it)
-		it.m = nil
+		it.bury()
 		s.dropped++
 	}
 	s.compact()
@@ -155,7 +164,7 @@ func (s *Session) recall(g *group) (items []item) {
 		}
 		items = append(items, *it)
 		it.flags |= done
-		it.m = finished
+		it.m, it.place = finished, 0
 	}
 	s.trim()
 	return items

@@ -47,7 +47,8 @@ func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err
 		e.resume(old, o)
 		return old, true, release, nil
 	}
-	s = &Session{engine: e, id: o.ID, subs: make(map[string]journal.Subscription)}
+	s = &Session{engine: e, id: o.ID, next: e.floor.Load(), subs: make(map[string]journal.Subscription)}
+	s.places.first = s.next
 	e.mu.Lock()
 	if len(e.sessions) >= e.opts.Sessions {
 		e.mu.Unlock()
@@ -94,17 +95,11 @@ func (s *Session) takeOver() {
 func (e *Engine) resume(s *Session, o Opening) {
 	s.mu.Lock()
 	s.stopTimers()
-	hadWill := s.will != nil
 	s.will = o.Will
 	s.setExpiry(o.Expiry)
+	s.recordBegun(0)
+	s.recordWill()
 	s.mu.Unlock()
-	e.append(&journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: s.expiry})
-	switch {
-	case o.Will != nil:
-		e.append(&journal.Record{Kind: journal.WillSet, Client: s.id, Message: &o.Will.Message.Message, Delay: o.Will.Delay})
-	case hadWill:
-		e.append(&journal.Record{Kind: journal.WillCleared, Client: s.id})
-	}
 	window := e.opts.Window
 	if o.Window > 0 {
 		window = min(window, o.Window)
@@ -114,10 +109,6 @@ func (e *Engine) resume(s *Session, o Opening) {
 		g.arrive(s)
 	}
 }
-
-// append is for records whose loss only a later record could make matter; the
-// ticket of that one covers them.
-func (e *Engine) append(r *journal.Record) { _, _ = e.journal.Append(r) }
 
 func (s *Session) setExpiry(seconds uint32) {
 	s.expiry = min(seconds, s.engine.opts.MaxExpiry)
@@ -161,7 +152,7 @@ func (e *Engine) Leave(s *Session, link Link, l Leaving) {
 	expiry, taken := s.expiry, s.taken
 	if l.Normal && s.will != nil {
 		s.will = nil
-		e.append(&journal.Record{Kind: journal.WillCleared, Client: s.id})
+		s.recordWill()
 	}
 	will := s.will
 	s.mu.Unlock()
@@ -182,9 +173,8 @@ func (e *Engine) Leave(s *Session, link Link, l Leaving) {
 // it.
 func (e *Engine) suspend(s *Session, taken bool) {
 	s.mu.Lock()
-	expiry := s.expiry
+	s.recordBegun(e.now())
 	s.mu.Unlock()
-	e.append(&journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: expiry})
 	if !taken {
 		for _, g := range s.involved() {
 			g.leave(s)
@@ -196,26 +186,31 @@ func (e *Engine) suspend(s *Session, taken bool) {
 // dropQoS0 empties the queue of what is not kept for a session without
 // connection.
 func (s *Session) dropQoS0() {
-	s.queue.filter(func(it *item) bool { return it.m != nil && it.qos > 0 })
-	s.dropped, s.bytes0, s.cut = 0, 0, s.queue.head
+	s.queue.filter(func(it *item) bool { return !it.gone() && it.qos > 0 })
+	s.dropped, s.bytes0, s.cut, s.spilled = 0, 0, s.queue.head, s.queue.head
 }
 
 // settle drops what is not kept for a session without connection, and arranges
 // what happens to s if it stays so.
-func (e *Engine) settle(s *Session) {
+func (e *Engine) settle(s *Session) { e.settleAfter(s, 0) }
+
+// settleAfter is settle for a session that has had no connection for so many
+// seconds.
+func (e *Engine) settleAfter(s *Session, offline int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.link != nil || s.ended {
 		return // Taken over meanwhile.
 	}
 	s.dropQoS0()
+	left := func(seconds uint32) time.Duration { return time.Duration(max(0, int64(seconds)-offline)) * time.Second }
 	if s.will != nil {
 		will := s.will
-		s.willAt = time.AfterFunc(time.Duration(will.Delay)*time.Second, func() { e.sendWill(s, will) })
+		s.willAt = time.AfterFunc(left(will.Delay), func() { e.sendWill(s, will) })
 	}
 	if s.expiry < Forever {
 		var t *time.Timer
-		t = time.AfterFunc(time.Duration(s.expiry)*time.Second, func() { e.expire(s, &t) })
+		t = time.AfterFunc(left(s.expiry), func() { e.expire(s, &t) })
 		s.timer = t
 	}
 }
@@ -249,7 +244,7 @@ func (e *Engine) sendWill(s *Session, will *Will) {
 	s.mu.Unlock()
 	m := &Message{Message: will.Message.Message}
 	if will.Expiry > 0 {
-		m.Expires = time.Now().Unix() + int64(will.Expiry)
+		m.Expires = e.now() + int64(will.Expiry)
 	}
 	p := e.Publisher(s)
 	r, err := p.Route([]byte(m.Topic))
@@ -257,7 +252,9 @@ func (e *Engine) sendWill(s *Session, will *Will) {
 		p.Publish(r, m, 0)
 		p.Flush()
 	}
-	e.append(&journal.Record{Kind: journal.WillCleared, Client: s.id})
+	s.mu.Lock()
+	s.recordWill()
+	s.mu.Unlock()
 }
 
 // end forgets s. A delayed will is due now (MQTT 5.0, section 3.1.2.5).
@@ -282,8 +279,9 @@ func (e *Engine) end(s *Session) {
 	s.stopTimers()
 	s.ended = true
 	s.queue, s.sent, s.received = ring[item]{}, ring[item]{}, nil
+	s.recordEnded()
+	e.raise(s.next)
 	s.mu.Unlock()
-	e.append(&journal.Record{Kind: journal.SessionEnded, Client: s.id})
 }
 
 // Close stops the timers of all sessions.

@@ -26,6 +26,10 @@ type Message struct {
 	// delivered: a QoS 2 message that a crash makes the publisher send anew
 	// must not have been delivered already.
 	after atomic.Uint64
+
+	// place is where the record of the message lies on disk; 0 is nowhere, or
+	// not known yet.
+	place atomic.Uint64
 }
 
 // Tickets that no journal gives.
@@ -51,6 +55,7 @@ func (m *Message) kept() *Message {
 	k := &Message{Message: m.Message, Command: m.Command}
 	k.Payload = bytes.Clone(m.Payload)
 	k.after.Store(m.after.Load())
+	k.place.Store(m.place.Load())
 	if !m.keep.CompareAndSwap(nil, k) {
 		return m.keep.Load()
 	}
@@ -58,7 +63,16 @@ func (m *Message) kept() *Message {
 	if t := m.after.Load(); t != uncommitted {
 		k.after.Store(t)
 	}
+	k.place.Store(m.place.Load())
 	return k
+}
+
+// placed notes where the record of m lies.
+func (m *Message) placed(p journal.Place) {
+	m.place.Store(uint64(p))
+	if k := m.keep.Load(); k != nil {
+		k.place.Store(uint64(p))
+	}
 }
 
 // setAfter says when m may be delivered, once for each message.

@@ -71,15 +71,47 @@ func (p *Publisher) Publish(r *Route, m *Message, id uint16) (journal.Ticket, Ve
 		return 0, Full
 	}
 	if m.Retain {
-		if !e.retain(m) {
-			return 0, Full
-		}
-		// Who subscribed before this got the older message as the retained one,
-		// and must get m now.
-		r = p.latest(r)
+		return p.retain(r, m, id)
 	}
+	t, ok := p.spread(r, m, id, r.keep && m.QoS == 2 && p.session.durable())
+	return t, verdict(r, ok)
+}
+
+// retain is Publish for a message that is retained. Its record is appended before
+// another message can take its place: the newest must be the last in the journal
+// too.
+func (p *Publisher) retain(r *Route, m *Message, id uint16) (journal.Ticket, Verdict) {
+	e := p.engine
+	e.retainedMu.Lock()
+	defer e.retainedMu.Unlock()
+	slot, ok := e.retain(m)
+	if !ok {
+		return 0, Full
+	}
+	// Who subscribed before this got the older message as the retained one, and
+	// must get m now.
+	r = p.latest(r)
 	// What begins with $ is about this process; the next has its own.
-	durable := m.Retain && m.Topic[0] != '$' || m.QoS == 2 && p.session.durable()
+	t, ok := p.spread(r, m, id, r.keep && m.Topic[0] != '$')
+	if slot != nil {
+		slot.place = journal.Place(m.place.Load())
+	}
+	return t, verdict(r, ok)
+}
+
+func verdict(r *Route, ok bool) Verdict {
+	switch {
+	case !ok:
+		return Unavailable
+	case len(r.targets)+len(r.groups) == 0:
+		return NoSubscribers
+	}
+	return Accepted
+}
+
+// spread queues m for its receivers and hands it to the journal. durable says that
+// it must survive whoever they are.
+func (p *Publisher) spread(r *Route, m *Message, id uint16, durable bool) (t journal.Ticket, ok bool) {
 	if m.QoS == 2 {
 		m.after.Store(uncommitted)
 	}
@@ -90,17 +122,11 @@ func (p *Publisher) Publish(r *Route, m *Message, id uint16) (journal.Ticket, Ve
 	for _, g := range r.groups {
 		p.share(g, m)
 	}
-	t, ok := p.commit(m, id, durable || len(p.targets) > 0)
+	t, ok = p.commit(r, m, id, durable || r.keep && len(p.targets) > 0)
 	if m.QoS == 2 {
 		p.rouseAll(r)
 	}
-	switch {
-	case !ok:
-		return 0, Unavailable
-	case len(r.targets)+len(r.groups) == 0:
-		return t, NoSubscribers
-	}
-	return t, Accepted
+	return t, ok
 }
 
 // latest returns r, looked up anew if subscriptions have changed.
@@ -132,10 +158,11 @@ func (p *Publisher) deliver(t *target, m *Message) {
 		}
 	}
 	it := t.item(m)
-	if link := s.push(&it); link != nil {
+	link, ok := s.push(&it)
+	if link != nil {
 		p.wake = append(p.wake, link)
 	}
-	if it.qos > 0 && s.durable() {
+	if ok && it.qos > 0 && s.durable() {
 		p.targets = append(p.targets, it.target(s))
 	}
 }
@@ -149,14 +176,17 @@ func (it *item) target(s *Session) journal.Target {
 
 // commit hands m to the journal if it must survive, and lets QoS 2 receivers
 // have it when it is safe.
-func (p *Publisher) commit(m *Message, id uint16, durable bool) (t journal.Ticket, ok bool) {
+func (p *Publisher) commit(route *Route, m *Message, id uint16, durable bool) (t journal.Ticket, ok bool) {
 	var err error
 	if durable {
-		r := journal.Record{Kind: journal.Published, Message: &m.Message, Targets: p.targets}
+		r := journal.Record{Kind: journal.Published, Message: &m.Message, Targets: p.targets, Within: route.within}
 		if m.QoS == 2 && p.session.durable() {
 			r.Client, r.PacketID = p.session.id, id
 		}
-		t, err = p.engine.journal.Append(&r)
+		if t, err = p.engine.journal.Append(&r); err == nil {
+			m.placed(r.Place)
+			p.session.ownedAt(r.PacketID, r.Place)
+		}
 	}
 	if m.QoS == 2 {
 		after := uint64(t)

@@ -1,41 +1,42 @@
 package delivery
 
-import (
-	"time"
+import "edge/broker/journal"
 
-	"edge/broker/journal"
-)
+// A keepsake is the retained message of a topic.
+type keepsake struct {
+	m     *Message
+	place journal.Place // of its record
+}
 
 // retain keeps m as the retained message of its topic, or, if its payload is
-// empty, forgets the one that is there (MQTT 5.0, section 3.3.1.3). It returns
-// false if there is no room.
-func (e *Engine) retain(m *Message) bool {
-	e.retainedMu.Lock()
-	defer e.retainedMu.Unlock()
-	old := e.retained.Get(m.Topic)
+// empty, forgets the one that is there (MQTT 5.0, section 3.3.1.3). ok is false if
+// there is no room. The caller holds retainedMu, and puts the place of the record
+// into the slot, if there is one.
+func (e *Engine) retain(m *Message) (slot *keepsake, ok bool) {
+	slot = e.retained.Get(m.Topic)
 	if len(m.Payload) == 0 {
-		if old != nil {
-			e.dropRetained(*old)
+		if slot != nil {
+			e.dropRetained(slot.m)
 		}
-		return true
+		return nil, true
 	}
 	grow := m.budget()
-	if old != nil {
-		grow -= (*old).budget()
+	if slot != nil {
+		grow -= slot.m.budget()
 	}
 	if e.retainedBytes+grow > e.opts.RetainedBytes {
-		return false
+		return nil, false
 	}
-	if old == nil {
+	if slot == nil {
 		e.retainedCount++
-		old = e.retained.At(m.Topic)
+		slot = e.retained.At(m.Topic)
 	} else {
-		e.retainedPlain -= len((*old).Payload)
+		e.retainedPlain -= len(slot.m.Payload)
 	}
-	*old = m.kept()
+	*slot = keepsake{m: m.kept()}
 	e.retainedBytes += grow
 	e.retainedPlain += len(m.Payload)
-	return true
+	return slot, true
 }
 
 // budget returns what m takes of Options.RetainedBytes: nothing, if it is the
@@ -62,20 +63,20 @@ func (e *Engine) SendRetained(s *Session, sub journal.Subscription, existed bool
 		return
 	}
 	tag := newTag(&sub, nil)
-	now := time.Now().Unix()
+	now := e.now()
 	var over []*Message
 	var wake Link
 	// While the messages are queued no newer ones may be, or the older would
 	// come last.
 	e.retainedMu.RLock()
-	e.retained.Select(sub.Filter, func(_ string, m **Message) bool {
-		if (*m).expired(now) {
-			over = append(over, *m)
-		} else {
-			link := s.push(&item{m: *m, tag: tag, qos: min((*m).QoS, sub.QoS), flags: retained | pinned})
-			if link != nil {
-				wake = link
-			}
+	e.retained.Select(sub.Filter, func(_ string, k *keepsake) bool {
+		if k.m.expired(now) {
+			over = append(over, k.m)
+			return true
+		}
+		link, _ := s.push(&item{m: k.m, tag: tag, qos: min(k.m.QoS, sub.QoS), flags: retained | pinned})
+		if link != nil {
+			wake = link
 		}
 		return true
 	})
@@ -93,7 +94,7 @@ func (e *Engine) dropExpired(over []*Message) {
 	e.retainedMu.Lock()
 	defer e.retainedMu.Unlock()
 	for _, m := range over {
-		if now := e.retained.Get(m.Topic); now != nil && *now == m {
+		if k := e.retained.Get(m.Topic); k != nil && k.m == m {
 			e.dropRetained(m)
 		}
 	}

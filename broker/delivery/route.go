@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"edge/broker/journal"
 	"edge/internal/topic"
@@ -23,6 +24,8 @@ type subscriber struct {
 type Route struct {
 	Topic   string
 	command bool
+	within  time.Duration // see Options.Durability
+	keep    bool
 	targets []target
 	groups  []*group
 }
@@ -90,11 +93,8 @@ func (e *Engine) admit(s *Session, sub journal.Subscription) (existed bool, t jo
 	if !existed && len(s.subs) >= e.opts.Subscriptions {
 		return false, 0, ErrTooManySubscriptions
 	}
-	if s.durable() {
-		t, err = e.journal.Append(&journal.Record{Kind: journal.Subscribed, Client: s.id, Subscription: sub})
-		if err != nil {
-			return existed, 0, err
-		}
+	if t, err = s.recordSubscribed(sub); err != nil {
+		return existed, 0, err
 	}
 	s.subs[sub.Filter] = sub
 	return existed, t, nil
@@ -127,8 +127,8 @@ func (e *Engine) unsubscribe(s *Session, filter string) (existed bool, g *group)
 	s.mu.Lock()
 	_, existed = s.subs[filter]
 	delete(s.subs, filter)
-	if existed && s.durable() {
-		e.append(&journal.Record{Kind: journal.Unsubscribed, Client: s.id, Subscription: journal.Subscription{Filter: filter}})
+	if existed {
+		s.recordUnsubscribed(filter)
 	}
 	s.mu.Unlock()
 	if existed {
@@ -171,6 +171,7 @@ func index(list []subscriber, s *Session) int {
 // route looks up who gets the messages of name.
 func (e *Engine) route(name string) *Route {
 	r := &Route{Topic: name, command: e.opts.Command(name)}
+	r.within, r.keep = e.opts.Durability(name)
 	f := findings.Get().(*found)
 	e.mu.RLock()
 	e.filters.Match(name, func(_ string, list *[]subscriber) {

@@ -49,8 +49,10 @@ type Session struct {
 	bytes   int        // of QoS 1 and 2 messages in queue
 	count   int        // of QoS 1 and 2 messages in queue
 
-	received map[uint16]journal.Ticket // QoS 2 ids of the client that PUBREL has not released
+	received map[uint16]owned // QoS 2 ids of the client that PUBREL has not released
 	subs     map[string]journal.Subscription
+	places   places
+	spilled  uint64   // messages in queue below this number were looked at by spill
 	groups   []*group // that it is a member of
 	shared   bool     // queue and sent may have messages of groups
 	taken    bool     // by another connection, which comes next
@@ -61,15 +63,42 @@ type Session struct {
 	stats    Dropped
 	told     Dropped // of stats, by Losses
 	losing   bool    // stats has more than told, and Losses will be asked
+
+	restored bool  // from the journal, and Continue was not called yet
+	since    int64 // Unix time since which it has no connection, while it is restored
 }
 
 // An item is a message in a session's queue.
 type item struct {
-	m     *Message // nil: a tombstone
-	tag   *tag     // nil where there is nothing to say
-	seq   uint64   // of QoS 1 and 2 messages
+	m     *Message      // nil: on disk at place, or, if that is nowhere, a tombstone
+	tag   *tag          // nil where there is nothing to say
+	seq   uint64        // of QoS 1 and 2 messages
+	place journal.Place // of the record on disk; nowhere: where m says
+	size  uint32        // in the books, while m is on disk
 	qos   byte
 	flags flags
+}
+
+// gone reports whether it is a tombstone.
+func (it *item) gone() bool { return it.m == nil && it.place == 0 }
+
+// bury makes a tombstone of it.
+func (it *item) bury() { it.m, it.place = nil, 0 }
+
+// bytes returns what it takes in the books.
+func (it *item) bytes() int {
+	if it.m != nil {
+		return it.m.size()
+	}
+	return int(it.size)
+}
+
+// where returns the place of its record.
+func (it *item) where() journal.Place {
+	if it.place == 0 && it.m != nil {
+		return journal.Place(it.m.place.Load())
+	}
+	return it.place
 }
 
 type flags byte
@@ -90,6 +119,9 @@ type Out struct {
 	Retain  bool
 	Dup     bool
 	Release bool // send PUBREL with ID instead of the message
+
+	seq   uint64
+	place journal.Place // of a message that is on disk
 }
 
 // Dropped counts what a session lost, by reason.
@@ -99,6 +131,7 @@ type Dropped struct {
 	Full     uint64 // QoS 1 and 2 messages beyond the limits of the queue
 	Large    uint64 // messages beyond the maximum packet size of the client
 	Orphaned uint64 // QoS 1 and 2 messages for a group that had no member left to take them
+	Damaged  uint64 // messages whose record on disk cannot be read
 }
 
 // maxSpan bounds how far the newest message on its way may be from the oldest:
@@ -128,12 +161,12 @@ func (s *Session) Dropped() Dropped {
 func (s *Session) durable() bool { return s.lasts.Load() }
 
 // push queues it, numbers it if its QoS is 1 or 2, and returns the link if that
-// must be woken.
-func (s *Session) push(it *item) (wake Link) {
+// must be woken. ok is false if the session does not take it.
+func (s *Session) push(it *item) (wake Link, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.link == nil && it.qos == 0 {
-		return nil
+		return nil, false
 	}
 	if it.tag.of() != nil {
 		s.shared = true
@@ -147,6 +180,7 @@ func (s *Session) push(it *item) (wake Link) {
 		}
 	}
 	s.queue.push(*it)
+	s.spill()
 	if s.bytes0 > s.engine.opts.QoS0Bytes {
 		s.dropSlow()
 	}
@@ -154,14 +188,14 @@ func (s *Session) push(it *item) (wake Link) {
 		s.idle = false
 		wake = s.link
 	}
-	return wake
+	return wake, true
 }
 
 func (s *Session) pushQoS(it *item) {
 	it.seq = s.next
 	s.next++
 	s.count++
-	s.bytes += it.m.size()
+	s.bytes += it.bytes()
 	if s.link == nil || s.queue.len() > longQueue {
 		it.m = it.m.kept()
 	}
@@ -195,11 +229,11 @@ func (s *Session) dropSlow() {
 	s.cut = max(s.cut, s.queue.head)
 	for ; s.bytes0 > s.engine.opts.QoS0Bytes && s.cut < s.queue.tail-1; s.cut++ {
 		it := s.queue.at(s.cut)
-		if it.m == nil || it.qos > 0 || it.flags&pinned != 0 {
+		if it.gone() || it.qos > 0 || it.flags&pinned != 0 {
 			continue
 		}
-		s.bytes0 -= it.m.size()
-		it.m = nil
+		s.bytes0 -= it.bytes()
+		it.bury()
 		s.dropped++
 		s.stats.Slow++
 		s.engine.count(&s.engine.dropped.Slow, s, "slow reader")
@@ -212,11 +246,11 @@ func (s *Session) dropSlow() {
 func (s *Session) dropOldest() {
 	for n := s.queue.head; n < s.queue.tail && s.full.Load(); n++ {
 		it := s.queue.at(n)
-		if it.m == nil || it.qos == 0 {
+		if it.gone() || it.qos == 0 {
 			continue
 		}
 		s.forget(it)
-		it.m = nil
+		it.bury()
 		s.dropped++
 		s.stats.Full++
 		s.engine.count(&s.engine.dropped.Full, s, "full queue")
@@ -233,11 +267,11 @@ func (s *Session) forget(it *item) {
 // unbook takes a message that leaves the queue out of the books.
 func (s *Session) unbook(it *item) {
 	if it.qos == 0 {
-		s.bytes0 -= it.m.size()
+		s.bytes0 -= it.bytes()
 		return
 	}
 	s.count--
-	s.bytes -= it.m.size()
+	s.bytes -= it.bytes()
 	s.checkFull()
 }
 
@@ -246,23 +280,30 @@ func (s *Session) compact() {
 	if s.dropped < 1024 || s.dropped < s.queue.len()/2 {
 		return
 	}
-	s.queue.filter(func(it *item) bool { return it.m != nil })
+	s.queue.filter(func(it *item) bool { return !it.gone() })
 	if s.queue.len() == 0 {
 		s.queue = ring[item]{}
 	}
 	s.dropped = 0
-	s.cut = s.queue.head
+	s.cut, s.spilled = s.queue.head, s.queue.head
 }
 
 // Next appends to out what link may send now, up to about limit bytes, and
 // takes it out of the queue. If it appends nothing, link is woken when there is
 // more. ok is false when the session does not belong to link any more.
 func (s *Session) Next(link Link, out []Out, limit int) (_ []Out, ok bool) {
-	out, late, ok := s.take(link, out, limit)
-	for _, m := range late {
-		s.engine.refuse(m, Expired)
+	for n := len(out); ; {
+		var late []*Message
+		out, late, ok = s.take(link, out, limit)
+		taken := len(out)
+		out, late = s.fetch(out, n, late)
+		for _, m := range late {
+			s.engine.refuse(m, Expired)
+		}
+		if len(out) > n || taken == n {
+			return out, ok
+		}
 	}
-	return out, ok
 }
 
 // take is Next with the lock held; late are commands that expired.
@@ -290,7 +331,7 @@ func (s *Session) resend(out []Out, limit int) ([]Out, int) {
 			continue
 		}
 		s.open++
-		limit -= it.m.size()
+		limit -= it.bytes()
 		out = append(out, it.out(true))
 	}
 	return out, limit
@@ -303,52 +344,66 @@ func (s *Session) send(out []Out, limit int) (_ []Out, late []*Message) {
 	var now int64
 	for s.queue.len() > 0 && limit > 0 {
 		it := *s.queue.at(s.queue.head)
-		if it.m == nil {
+		if it.gone() {
 			s.queue.pop()
 			s.dropped--
 			continue
 		}
-		if it.m.Expires != 0 && now == 0 {
-			now = time.Now().Unix()
-		}
-		if it.m.expired(now) {
-			late = s.expire(it, late)
-			continue
+		if it.m != nil && it.m.Expires != 0 {
+			if now == 0 {
+				now = s.engine.now()
+			}
+			if it.m.expired(now) {
+				late = s.expire(it, late)
+				continue
+			}
 		}
 		if it.qos == 0 {
-			s.bytes0 -= it.m.size()
+			s.bytes0 -= it.bytes()
+		} else if s.open >= s.window || s.sent.len() > 0 && it.seq-s.sent.at(s.sent.head).seq >= maxSpan {
+			break
+		} else if it.withdrawn() {
+			s.forget(&it)
+			s.queue.pop()
+			continue
+		} else if !s.safe(&it, &committed) {
+			break
 		} else {
-			if s.open >= s.window || s.sent.len() > 0 && it.seq-s.sent.at(s.sent.head).seq >= maxSpan {
-				break
-			}
-			if after := it.m.after.Load(); after == withdrawn {
-				s.forget(&it)
-				s.queue.pop()
-				continue
-			} else if after > committed {
-				s.engine.Await(s.link)
-				if committed = uint64(s.engine.journal.Committed()); after > committed {
-					break
-				}
-			}
-			s.count--
-			s.bytes -= it.m.size()
-			s.checkFull()
+			s.unbook(&it)
 			s.sent.push(it)
 			s.resent++
 			s.open++
 		}
 		s.queue.pop()
-		limit -= it.m.size()
+		limit -= it.bytes()
 		out = append(out, it.out(false))
 	}
 	return out, late
 }
 
+// withdrawn reports whether its message could not be kept, and so is not
+// delivered.
+func (it *item) withdrawn() bool { return it.m != nil && it.m.after.Load() == withdrawn }
+
+// safe reports whether it may be delivered as far as the disk is concerned. If
+// not, the link is woken when it may. committed is what was seen last.
+func (s *Session) safe(it *item, committed *uint64) bool {
+	if it.m == nil {
+		return true // What is read from the disk was committed.
+	}
+	after := it.m.after.Load()
+	if after <= *committed {
+		return true
+	}
+	s.engine.Await(s.link)
+	*committed = uint64(s.engine.journal.Committed())
+	return after <= *committed
+}
+
 // expire drops the first message of the queue.
 func (s *Session) expire(it item, late []*Message) []*Message {
 	if it.qos == 0 {
-		s.bytes0 -= it.m.size()
+		s.bytes0 -= it.bytes()
 	} else {
 		s.forget(&it)
 	}
@@ -364,7 +419,7 @@ func (s *Session) expire(it item, late []*Message) []*Message {
 func (it *item) out(again bool) Out {
 	o := Out{Message: it.m, QoS: it.qos, Retain: it.flags&retained != 0, IDs: it.tag.identifiers()}
 	if it.qos > 0 {
-		o.ID = packetID(it.seq)
+		o.ID, o.seq, o.place = packetID(it.seq), it.seq, it.place
 		o.Release = it.flags&released != 0
 		o.Dup = again
 	}

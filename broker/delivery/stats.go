@@ -71,7 +71,7 @@ func (s *Session) addTo(st *Stats) {
 	for n := s.sent.head; n < s.sent.tail; n++ {
 		if it := s.sent.at(n); it.flags&done == 0 {
 			st.Inflight++
-			st.InflightPayload += len(it.m.Payload)
+			st.InflightPayload += it.payload()
 		}
 	}
 	st.Owned += len(s.received)
@@ -81,14 +81,22 @@ func (s *Session) addTo(st *Stats) {
 // payloads take: a walk through a million of them would hold up the session.
 const sampled = 256
 
+// payload returns the bytes of its payload; of a message on disk, about.
+func (it *item) payload() int {
+	if it.m != nil {
+		return len(it.m.Payload)
+	}
+	return int(it.size) - overhead
+}
+
 // queuedPayload returns the payload bytes of the messages in the queue, of which
 // there are so many.
 func (s *Session) queuedPayload(messages int) int {
 	bytes, seen := 0, 0
 	step := uint64(max(1, s.queue.len()/sampled))
 	for n := s.queue.head; n < s.queue.tail; n += step {
-		if m := s.queue.at(n).m; m != nil {
-			bytes += len(m.Payload)
+		if it := s.queue.at(n); !it.gone() {
+			bytes += it.payload()
 			seen++
 		}
 	}
@@ -101,16 +109,19 @@ func (s *Session) queuedPayload(messages int) int {
 // Dropped returns what all sessions lost so far.
 func (e *Engine) Dropped() Dropped {
 	d := &e.dropped
-	return Dropped{d.Slow.Load(), d.Expired.Load(), d.Full.Load(), d.Large.Load(), d.Orphaned.Load()}
+	return Dropped{d.Slow.Load(), d.Expired.Load(), d.Full.Load(), d.Large.Load(), d.Orphaned.Load(), d.Damaged.Load()}
 }
 
 // Total returns the losses of all reasons.
-func (d Dropped) Total() uint64 { return d.Slow + d.Expired + d.Full + d.Large + d.Orphaned }
+func (d Dropped) Total() uint64 {
+	return d.Slow + d.Expired + d.Full + d.Large + d.Orphaned + d.Damaged
+}
 
 // Since returns what was lost after older was counted.
 func (d Dropped) Since(older Dropped) Dropped {
 	return Dropped{
 		d.Slow - older.Slow, d.Expired - older.Expired, d.Full - older.Full, d.Large - older.Large, d.Orphaned - older.Orphaned,
+		d.Damaged - older.Damaged,
 	}
 }
 

@@ -1,0 +1,299 @@
+package delivery
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"edge/broker/journal"
+)
+
+// This file makes sessions and retained messages of the records of a journal:
+// Restore for each record, Restored when that was all, and Continue when the
+// journal takes records again.
+
+// A draft is a session while records about it are read. A cleaned journal has
+// them in any order, but for those about the same thing.
+type draft struct {
+	begun    bool
+	expiry   uint32
+	since    int64
+	places   places
+	next     uint64
+	subs     map[string]journal.Subscription
+	items    []item // by number
+	behind   []item // with numbers below those of items before them
+	early    map[uint64]bool
+	received map[uint16]owned
+	will     *Will
+}
+
+func (e *Engine) draft(id string) *draft {
+	d := e.drafts[id]
+	if d == nil {
+		d = &draft{subs: make(map[string]journal.Subscription)}
+		if e.drafts == nil {
+			e.drafts = make(map[string]*draft)
+		}
+		e.drafts[id] = d
+	}
+	return d
+}
+
+// Restore takes over one record of the journal, in the order of the log.
+func (e *Engine) Restore(r *journal.Record) {
+	switch r.Kind {
+	case journal.Published:
+		e.restoreMessage(r)
+		return
+	case journal.SessionEnded:
+		if d := e.drafts[r.Client]; d != nil {
+			e.raise(d.next)
+			delete(e.drafts, r.Client)
+		}
+		return
+	}
+	e.clock.learn(r.Since)
+	e.draft(r.Client).apply(r)
+}
+
+// apply changes d as r says.
+func (d *draft) apply(r *journal.Record) {
+	switch r.Kind {
+	case journal.SessionBegun:
+		d.begun, d.expiry, d.since = true, r.Expiry, r.Since
+		d.places.begun, d.places.first = r.Place, r.Sequence
+		d.next = max(d.next, r.Sequence)
+	case journal.Subscribed:
+		if d.places.subs == nil {
+			d.places.subs = make(map[string]journal.Place)
+		}
+		d.subs[r.Subscription.Filter], d.places.subs[r.Subscription.Filter] = r.Subscription, r.Place
+	case journal.Unsubscribed:
+		delete(d.subs, r.Subscription.Filter)
+		delete(d.places.subs, r.Subscription.Filter)
+	case journal.Owned:
+		d.own(r.PacketID, r.Place)
+	case journal.Released:
+		delete(d.received, r.PacketID)
+	case journal.Acknowledged:
+		d.acknowledge(r.Sequence)
+	case journal.Received:
+		if it := d.find(r.Sequence); it != nil {
+			it.flags |= released
+		}
+	case journal.WillSet:
+		d.will = &Will{Message: &Message{Message: copied(r.Message)}, Delay: r.Delay, Expiry: r.Expiry}
+		d.places.will = r.Place
+	case journal.WillCleared:
+		d.will, d.places.will = nil, 0
+	}
+}
+
+// copied returns m with memory of its own.
+func copied(m *journal.Message) journal.Message {
+	c := *m
+	c.Payload = bytes.Clone(m.Payload)
+	if m.Props != nil {
+		p := *m.Props
+		p.CorrelationData, p.User = bytes.Clone(p.CorrelationData), slices.Clone(p.User)
+		c.Props = &p
+	}
+	return c
+}
+
+func (d *draft) own(id uint16, p journal.Place) {
+	if d.received == nil {
+		d.received = make(map[uint16]owned)
+	}
+	d.received[id] = owned{place: p}
+}
+
+func (e *Engine) restoreMessage(r *journal.Record) {
+	if r.Message.Retain {
+		e.restoreRetained(r)
+	}
+	if r.PacketID != 0 {
+		e.draft(r.Client).own(r.PacketID, r.Place)
+	}
+	size := uint32((&Message{Message: *r.Message}).size())
+	for i := range r.Targets {
+		t := &r.Targets[i]
+		it := item{seq: t.Sequence, place: r.Place, size: size, qos: t.QoS}
+		if len(t.IDs) > 0 {
+			it.tag = &tag{ids: slices.Clone(t.IDs)}
+		}
+		if t.Retain {
+			it.flags |= retained
+		}
+		if t.Released {
+			it.flags |= released
+		}
+		e.draft(t.Client).queue(it)
+	}
+}
+
+func (e *Engine) restoreRetained(r *journal.Record) {
+	k := e.retained.Get(r.Message.Topic)
+	if k != nil {
+		e.dropRetained(k.m)
+	}
+	if len(r.Message.Payload) == 0 {
+		return
+	}
+	m := &Message{Message: copied(r.Message)}
+	k = e.retained.At(m.Topic)
+	*k = keepsake{m: m, place: r.Place}
+	e.retainedCount++
+	e.retainedBytes += m.budget()
+	e.retainedPlain += len(m.Payload)
+}
+
+// queue adds it, in place of an older record of the same message.
+func (d *draft) queue(it item) {
+	d.next = max(d.next, it.seq+1)
+	if d.early[it.seq] {
+		return
+	}
+	if old := d.find(it.seq); old != nil {
+		it.flags |= old.flags & released
+		*old = it
+		return
+	}
+	if n := len(d.items); n > 0 && d.items[n-1].seq > it.seq {
+		d.behind = append(d.behind, it)
+		return
+	}
+	d.items = append(d.items, it)
+}
+
+// acknowledge forgets the message with number seq. One that is not there yet was
+// acknowledged before it was appended, or its record was cleaned away.
+func (d *draft) acknowledge(seq uint64) {
+	if it := d.find(seq); it != nil {
+		it.flags |= done
+		return
+	}
+	if seq >= d.next {
+		if d.early == nil {
+			d.early = make(map[uint64]bool)
+		}
+		d.early[seq] = true
+	}
+}
+
+func (d *draft) find(seq uint64) *item {
+	i, ok := slices.BinarySearchFunc(d.items, seq, bySeq)
+	if ok {
+		return &d.items[i]
+	}
+	for i := len(d.behind) - 1; i >= 0; i-- {
+		if d.behind[i].seq == seq {
+			return &d.behind[i]
+		}
+	}
+	return nil
+}
+
+func bySeq(it item, seq uint64) int {
+	switch {
+	case it.seq < seq:
+		return -1
+	case it.seq > seq:
+		return 1
+	}
+	return 0
+}
+
+// Restored makes sessions of what Restore was given. Nobody is connected yet, and
+// the journal takes no records.
+func (e *Engine) Restored() {
+	e.clock.since = time.Now()
+	for id, d := range e.drafts {
+		e.raise(d.next)
+		if d.begun && len(e.sessions) < e.opts.Sessions {
+			e.adopt(id, d)
+		}
+		delete(e.drafts, id)
+	}
+	e.drafts = nil
+}
+
+// adopt makes a session of d.
+func (e *Engine) adopt(id string, d *draft) {
+	s := &Session{
+		engine: e, id: id, next: max(d.next, d.places.first), subs: d.subs, places: d.places,
+		received: d.received, expiry: min(d.expiry, e.opts.MaxExpiry), will: d.will, restored: true, since: d.since,
+	}
+	s.lasts.Store(s.expiry > 0)
+	if s.will != nil {
+		s.will.Message.Origin = id
+	}
+	d.fill(s, e.opts.Window)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sessions[id] = s
+	for _, sub := range d.subs {
+		if shared(sub.Filter) {
+			e.join(s, &sub)
+		} else {
+			e.addFilter(s, sub)
+		}
+	}
+}
+
+// fill gives s the messages of d. The first of them may have been sent: they
+// carry DUP when they are sent again.
+func (d *draft) fill(s *Session, window int) {
+	all := d.items
+	if len(d.behind) > 0 {
+		all = append(all, d.behind...)
+		slices.SortFunc(all, func(a, b item) int { return bySeq(a, b.seq) })
+	}
+	for i := range all {
+		it := &all[i]
+		if it.flags&done != 0 || it.seq < d.places.first {
+			continue
+		}
+		if s.sent.len() < window || it.flags&released != 0 {
+			s.sent.push(*it)
+			continue
+		}
+		s.queue.push(*it)
+		s.count++
+		s.bytes += it.bytes()
+	}
+	s.checkFull()
+	s.resent, s.spilled = s.sent.head, s.queue.tail
+}
+
+// Continue lets time go on for restored sessions, when the journal takes records:
+// wills are sent, and sessions expire.
+func (e *Engine) Continue() {
+	for _, s := range e.all() {
+		s.mu.Lock()
+		offline := int64(0)
+		if s.restored && s.since > 0 {
+			offline = max(0, e.now()-s.since)
+		}
+		restored := s.restored
+		s.restored = false
+		if restored && s.since == 0 {
+			s.recordBegun(e.now()) // It lost its connection when the broker ended.
+		}
+		s.mu.Unlock()
+		if restored {
+			e.settleAfter(s, offline)
+		}
+	}
+}
+
+func (e *Engine) all() []*Session {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	all := make([]*Session, 0, len(e.sessions))
+	for _, s := range e.sessions {
+		all = append(all, s)
+	}
+	return all
+}
