@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,25 +159,49 @@ func (d *Disk) addSegment(s *slot, l label) {
 	d.number = max(d.number, l.number)
 	d.labels = append(d.labels, l)
 	d.segments = append(d.segments, &segment{
-		size: s.size, first: l.first, replayed: true, extents: []extent{{from: l.start, slot: s, id: l.id}},
+		size: s.size, first: l.first, begun: l.number, replayed: true, extents: []extent{{from: l.start, slot: s, id: l.id}},
 	})
 	d.used += s.size
 }
 
-// sortSegments sorts the segments by their records, and numbers them.
+// sortSegments puts the segments into the order in which they were begun, and
+// numbers them.
+//
+// A segment ends where a later one begins: what follows in it was not safe when
+// the later one was begun, and was given up by a crash or after an error of the
+// disk. If that is all there is in it, it is free.
 func (d *Disk) sortSegments() {
-	order := make([]int, len(d.segments))
-	for i := range order {
-		order[i] = i
+	for _, s := range d.segments {
+		if s.begun == 0 { // Its label is lost.
+			for _, o := range d.segments {
+				if o.first <= s.first {
+					s.begun = max(s.begun, o.begun)
+				}
+			}
+		}
 	}
-	slices.SortFunc(order, func(a, b int) int {
-		// Where both began with the same record, the older one was given up.
-		return cmp.Or(cmp.Compare(d.labels[a].first, d.labels[b].first), cmp.Compare(d.labels[a].number, d.labels[b].number))
+	slices.SortStableFunc(d.segments, func(a, b *segment) int {
+		return cmp.Or(cmp.Compare(a.begun, b.begun), cmp.Compare(a.first, b.first))
 	})
-	segments := make([]*segment, len(order))
-	for i, j := range order {
-		segments[i] = d.segments[j]
-		segments[i].number = uint32(i + 1)
+	var live []*segment
+	limit := uint64(math.MaxUint64)
+	for _, s := range slices.Backward(d.segments) {
+		if s.first >= limit {
+			d.spareSegment(s)
+			continue
+		}
+		limit = s.first
+		live = append(live, s)
 	}
-	d.segments = segments
+	slices.Reverse(live)
+	for i, s := range live {
+		s.number = uint32(i + 1)
+	}
+	d.segments = live
+}
+
+// spareSegment makes the file of a segment that has nothing a spare one.
+func (d *Disk) spareSegment(s *segment) {
+	d.used -= s.size
+	d.spare = append(d.spare, s.extents[0].slot)
 }

@@ -61,7 +61,13 @@ func (d folder) Remove(name string) error { return os.Remove(d.path(name)) }
 
 func (d folder) Rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
 
-func (d folder) SyncDir() error { return syncDir(string(d)) }
+func (d folder) SyncDir() error {
+	err := syncDir(string(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // Nothing is in it.
+	}
+	return err
+}
 
 func syncDir(path string) error {
 	f, err := os.Open(path)

@@ -75,10 +75,8 @@ func (d *Disk) Replay(f func(*Record)) (Report, error) {
 // log.
 func (d *Disk) drop(horizon uint64) {
 	for len(d.segments) > 1 && d.segments[1].first <= horizon {
-		s := d.segments[0]
+		d.spareSegment(d.segments[0])
 		d.segments = d.segments[1:]
-		d.used -= s.size
-		d.spare = append(d.spare, s.extents[0].slot)
 	}
 }
 
@@ -88,6 +86,10 @@ func (d *Disk) resumeAfter(v survey) {
 	d.horizon = v.horizon
 	d.sequence = max(v.end, v.proven)
 	d.safe = d.sequence
+	for n := len(d.segments); n > 0 && d.segments[n-1].first > d.sequence; n-- {
+		d.spareSegment(d.segments[n-1])
+		d.segments = d.segments[:n-1]
+	}
 	for i, s := range d.segments {
 		last := i+1 == len(d.segments)
 		if last || d.segments[i+1].first > v.proven+1 {

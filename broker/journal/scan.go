@@ -152,7 +152,10 @@ func (d *Disk) survey() survey {
 	}
 	var gaps []gap
 	var horizons []found
-	next := max(d.segments[i].first, v.horizon)
+	next := d.segments[i].first
+	if i == 0 {
+		next = max(1, v.horizon) // Segments may be missing before the first.
+	}
 	for ; i < len(d.segments); i++ {
 		d.scanSegment(i, next, func(f found) {
 			v.proven = max(v.proven, f.proves())

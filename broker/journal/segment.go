@@ -101,6 +101,7 @@ type segment struct {
 	readers int  // Loads in progress
 	freed   bool // not part of the log any more; the last reader gives the files away
 
+	begun    uint64 // number of its label
 	replayed bool   // an older process wrote it
 	intact   uint64 // records that Replay found in it
 }
