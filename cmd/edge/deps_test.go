@@ -119,7 +119,7 @@ var libraries = []library{
 	{"golang.org/x/term", []string{"bench/...", "cmd/edge"}, false, "only programs have a terminal"},
 	{
 		"golang.org/x/sys",
-		[]string{"bench/...", "broker", "cmd/edge", "internal/gpiochip", "internal/sim", "internal/uart"},
+		[]string{"bench/...", "broker", "broker/journal", "cmd/edge", "internal/gpiochip", "internal/sim", "internal/uart"},
 		true,
 		"system calls have few homes",
 	},
