@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"errors"
 	"sync/atomic"
 
 	"edge/broker/journal"
@@ -47,15 +46,14 @@ func (s *Session) spill() {
 func (s *Session) fetch(out []Out, n int, late []*Message) ([]Out, []*Message) {
 	k := n
 	for i := n; i < len(out); i++ {
-		o := &out[i]
-		if o.Message == nil && !o.Release {
-			m := s.load(o.seq, o.place)
+		if o := &out[i]; o.Message == nil && !o.Release {
+			m := s.load(o.ID)
 			switch {
 			case m == nil:
-				s.lose(o.seq, &s.stats.Damaged, &s.engine.dropped.Damaged, "damaged on disk")
+				s.lose(o.ID, &s.stats.Damaged, &s.engine.dropped.Damaged, "damaged on disk")
 				continue
 			case m.expired(s.engine.now()):
-				s.lose(o.seq, &s.stats.Expired, &s.engine.dropped.Expired, "expired")
+				s.lose(o.ID, &s.stats.Expired, &s.engine.dropped.Expired, "expired")
 				if m.Command {
 					late = append(late, m)
 				}
@@ -63,40 +61,50 @@ func (s *Session) fetch(out []Out, n int, late []*Message) ([]Out, []*Message) {
 			}
 			o.Message = m
 		}
-		out[k] = *o
+		if k != i {
+			out[k] = out[i]
+		}
 		k++
 	}
 	clear(out[k:])
 	return out[:k], late
 }
 
-// load reads the message with number seq from p. The cleaner may move it
-// meanwhile. It returns nil if it cannot be had.
-func (s *Session) load(seq uint64, p journal.Place) *Message {
-	for range 8 {
+// load reads the message with packet id, which is on its way to the client. It
+// returns nil if it cannot be had.
+func (s *Session) load(id uint16) *Message {
+	return s.readAt(func() (p journal.Place) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if _, it := s.flight(id); it != nil {
+			p = it.where()
+		}
+		return p
+	})
+}
+
+// readAt reads a message from the place that where returns. The cleaner may move
+// it meanwhile; then where returns another.
+func (s *Session) readAt(where func() journal.Place) *Message {
+	var last journal.Place
+	for {
+		p := where()
+		if p == 0 || p == last {
+			s.engine.log.Error("a message cannot be read from the disk", "client", s.id, "place", uint64(p))
+			return nil
+		}
 		m, err := s.engine.journal.Load(p)
 		if err == nil {
 			return &Message{Message: *m, Command: s.engine.opts.Command(m.Topic)}
 		}
-		s.mu.Lock()
-		it := s.find(seq)
-		moved := it != nil && it.where() != p
-		if moved {
-			p = it.where()
-		}
-		s.mu.Unlock()
-		if !moved || !errors.Is(err, journal.ErrGone) {
-			s.engine.log.Error("a message cannot be read from the disk", "client", s.id, "err", err)
-			return nil
-		}
+		last = p
 	}
-	return nil
 }
 
-// read is load for a message that was taken out of the queue. If it cannot be
+// read reads the message of it, which was taken out of the queue. If it cannot be
 // had, that is counted.
 func (s *Session) read(it *item) *Message {
-	m := s.load(it.seq, it.place)
+	m := s.readAt(func() journal.Place { return it.place })
 	if m == nil {
 		s.mu.Lock()
 		s.stats.Damaged++
@@ -106,14 +114,14 @@ func (s *Session) read(it *item) *Message {
 	return m
 }
 
-// lose drops the message with number seq, which was taken to be sent, and counts
+// lose drops the message with packet id, which was taken to be sent, and counts
 // that.
-func (s *Session) lose(seq uint64, mine *uint64, all *atomic.Uint64, reason string) {
+func (s *Session) lose(id uint16, mine *uint64, all *atomic.Uint64, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	*mine++
 	s.engine.count(all, s, reason)
-	if n, it := s.flight(packetID(seq)); it != nil {
+	if n, it := s.flight(id); it != nil {
 		s.finish(n, it)
 	}
 }

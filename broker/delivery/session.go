@@ -120,9 +120,6 @@ type Out struct {
 	Retain  bool
 	Dup     bool
 	Release bool // send PUBREL with ID instead of the message
-
-	seq   uint64
-	place journal.Place // of a message that is on disk
 }
 
 // Dropped counts what a session lost, by reason.
@@ -420,7 +417,7 @@ func (s *Session) expire(it item, late []*Message) []*Message {
 func (it *item) out(again bool) Out {
 	o := Out{Message: it.m, QoS: it.qos, Retain: it.flags&retained != 0, IDs: it.tag.identifiers()}
 	if it.qos > 0 {
-		o.ID, o.seq, o.place = packetID(it.seq), it.seq, it.place
+		o.ID = packetID(it.seq)
 		o.Release = it.flags&released != 0
 		o.Dup = again
 	}
