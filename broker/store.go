@@ -39,13 +39,13 @@ func (d Durability) validate() error {
 	return errors.Join(errs...)
 }
 
-// durability returns what cfg says about messages to a topic.
-func (cfg *Config) durability(name string) (within time.Duration, keep bool) {
-	i := slices.IndexFunc(cfg.Durability, func(d Durability) bool { return topic.Match(d.Filter, name) })
+// durability returns what c says about messages to a topic.
+func (c *Config) durability(name string) (within time.Duration, keep bool) {
+	i := slices.IndexFunc(c.Durability, func(d Durability) bool { return topic.Match(d.Filter, name) })
 	if i < 0 {
 		return 0, true
 	}
-	return cfg.Durability[i].Within, !cfg.Durability[i].Never
+	return c.Durability[i].Within, !c.Durability[i].Never
 }
 
 // segmentBytes is the size of a file of the journal: what is written in advance,

@@ -84,6 +84,8 @@ type Engine struct {
 	// the same id is not taken for its own.
 	floor atomic.Uint64
 
+	moving moving
+
 	ids   idLocks
 	clock clock
 

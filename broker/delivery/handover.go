@@ -1,6 +1,10 @@
 package delivery
 
-import "edge/broker/journal"
+import (
+	"sync"
+
+	"edge/broker/journal"
+)
 
 // This file hands over what a member of a group leaves behind. Messages that
 // wait go to another member, and so do messages of QoS 1 on their way to one
@@ -80,9 +84,11 @@ func (g *group) handOver(from *Session, ends bool) (links []Link) {
 	}
 	g.moves++
 	for i := range items {
+		p := items[i].where()
 		if link := g.pass(&items[i], from, ends); link != nil {
 			links = append(links, link)
 		}
+		g.engine.moving.end(p)
 	}
 	return links
 }
@@ -147,6 +153,7 @@ func (s *Session) surrender(g *group) []item {
 			continue
 		}
 		items = append(items, *it)
+		s.engine.moving.begin(it.where())
 		s.unbook(it)
 		it.bury()
 		s.dropped++
@@ -163,6 +170,7 @@ func (s *Session) recall(g *group) (items []item) {
 			continue
 		}
 		items = append(items, *it)
+		s.engine.moving.begin(it.where())
 		it.flags |= done
 		it.m, it.place = finished, 0
 	}
@@ -191,4 +199,48 @@ func (s *Session) involved() []*group {
 		}
 	}
 	return all
+}
+
+// moving are the places of records whose messages are being handed over: they
+// are with no session, and needed still. A message is entered under the lock of the
+// session that it leaves.
+type moving struct {
+	mu     sync.Mutex
+	places map[journal.Place]int
+	done   chan struct{} // is closed at the next end; nil if nobody waits
+}
+
+func (v *moving) begin(p journal.Place) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.places == nil {
+		v.places = make(map[journal.Place]int)
+	}
+	v.places[p]++
+}
+
+func (v *moving) end(p journal.Place) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.places[p]--; v.places[p] == 0 {
+		delete(v.places, p)
+	}
+	if v.done != nil {
+		close(v.done)
+		v.done = nil
+	}
+}
+
+// at returns nil if no message at p is being handed over, else what to wait for
+// before one asks again.
+func (v *moving) at(p journal.Place) <-chan struct{} {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.places[p] == 0 {
+		return nil
+	}
+	if v.done == nil {
+		v.done = make(chan struct{})
+	}
+	return v.done
 }

@@ -60,6 +60,14 @@ func (s *Session) move(r *journal.Record) journal.Place {
 // keepMessage appends what is left of a Published record: the targets that have
 // it still, the retained message, and the packet id that its publisher owns.
 func (e *Engine) keepMessage(r *journal.Record) {
+	for wait := e.tryKeep(r); wait != nil; wait = e.tryKeep(r) {
+		<-wait
+	}
+}
+
+// tryKeep is keepMessage, unless a message of r is being handed over: then it
+// returns what to wait for.
+func (e *Engine) tryKeep(r *journal.Record) (wait <-chan struct{}) {
 	var slot *keepsake
 	if r.Message.Retain {
 		e.retainedMu.Lock()
@@ -73,16 +81,19 @@ func (e *Engine) keepMessage(r *journal.Record) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 	}
+	if wait := e.moving.at(r.Place); wait != nil {
+		return wait
+	}
 	left, items := remaining(sessions, r)
 	left.Message.Retain = slot != nil
 	if len(items) == 0 && slot == nil {
 		if left.PacketID == 0 {
-			return
+			return nil
 		}
 		left = journal.Record{Kind: journal.Owned, Client: r.Client, PacketID: r.PacketID, Place: r.Place}
 	}
 	if _, err := e.journal.Append(&left); err != nil {
-		return // The journal does not free it.
+		return nil // The journal does not free it.
 	}
 	for _, it := range items {
 		it.place = left.Place
@@ -96,6 +107,7 @@ func (e *Engine) keepMessage(r *journal.Record) {
 		o.place = left.Place
 		s.received[r.PacketID] = o
 	}
+	return nil
 }
 
 // named returns the sessions that r is about, by id.
