@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"edge/broker/journal"
@@ -33,12 +34,12 @@ type peer struct {
 	e    *Engine
 	s    *Session
 	pub  *Publisher
-	woke int
+	woke atomic.Int32
 	done chan struct{}
 	left func(Leaving)
 }
 
-func (p *peer) Wake()                 { p.woke++ }
+func (p *peer) Wake()                 { p.woke.Add(1) }
 func (p *peer) Kick()                 { go p.left(Leaving{}) }
 func (p *peer) Done() <-chan struct{} { return p.done }
 
@@ -151,8 +152,8 @@ func TestRoutes(t *testing.T) {
 	p.publish("$SYS/x", "1:sys")
 	expect(t, a, "x/1 1:x")
 	expect(t, b, "y 1:y", "x/1 1:x")
-	if a.woke != 1 || b.woke != 1 {
-		t.Errorf("woken %d and %d times, want once each", a.woke, b.woke)
+	if a.woke.Load() != 1 || b.woke.Load() != 1 {
+		t.Errorf("woken %d and %d times, want once each", a.woke.Load(), b.woke.Load())
 	}
 	e.Unsubscribe(b.s, "#")
 	if v := p.publish("y", "1:y"); v != NoSubscribers {
@@ -405,12 +406,12 @@ func TestQoS2WaitsForTheDisk(t *testing.T) {
 	p := connect(t, e, "p", Opening{Expiry: 100})
 	p.publish("a", "1:1")
 	expect(t, s, "a 1:1") // Readers who are there do not wait at QoS 1.
-	woke := s.woke
+	woke := s.woke.Load()
 	p.publish("a", "2:2")
 	p.publish("a", "1:3")
 	expect(t, s) // Order is kept: 3 waits behind 2.
 	j.Commit()
-	if s.woke <= woke {
+	if s.woke.Load() <= woke {
 		t.Error("the commit wakes nobody")
 	}
 	expect(t, s, "a 2:2", "a 1:3")

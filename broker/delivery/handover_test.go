@@ -178,14 +178,14 @@ func TestShareMemberLeavesMeanwhile(t *testing.T) {
 	p := connect(t, e, "p", Opening{Expiry: 9})
 	a := connect(t, e, "a", Opening{Expiry: 9}).subscribe(work, 2)
 	b := connect(t, e, "b", Opening{}).subscribe(work, 2)
-	woke := 0
+	woke := int32(0)
 	j.meanwhile = func() {
 		a.left(Leaving{})
 		expect(t, b)
-		woke = b.woke
+		woke = b.woke.Load()
 	}
 	p.publishAll("2:1")
-	if b.woke == woke {
+	if b.woke.Load() == woke {
 		t.Error("the member that the message was handed over to sleeps on")
 	}
 	expect(t, b, "work 2:1")
