@@ -21,8 +21,7 @@ type draft struct {
 	places   places
 	next     uint64
 	subs     map[string]journal.Subscription
-	items    []item // by number
-	behind   []item // with numbers below those of items before them
+	runs     [][]item // each by number: messages as they came, and those that cleaning has moved behind newer ones
 	early    map[uint64]bool
 	received map[uint16]owned
 	will     *Will
@@ -160,11 +159,13 @@ func (d *draft) queue(it item) {
 		*old = it
 		return
 	}
-	if n := len(d.items); n > 0 && d.items[n-1].seq > it.seq {
-		d.behind = append(d.behind, it)
-		return
+	for i, run := range d.runs {
+		if run[len(run)-1].seq < it.seq {
+			d.runs[i] = append(run, it)
+			return
+		}
 	}
-	d.items = append(d.items, it)
+	d.runs = append(d.runs, []item{it})
 }
 
 // acknowledge forgets the message with number seq. One that is not there yet was
@@ -183,13 +184,9 @@ func (d *draft) acknowledge(seq uint64) {
 }
 
 func (d *draft) find(seq uint64) *item {
-	i, ok := slices.BinarySearchFunc(d.items, seq, bySeq)
-	if ok {
-		return &d.items[i]
-	}
-	for i := len(d.behind) - 1; i >= 0; i-- {
-		if d.behind[i].seq == seq {
-			return &d.behind[i]
+	for _, run := range d.runs {
+		if i, ok := slices.BinarySearchFunc(run, seq, bySeq); ok {
+			return &run[i]
 		}
 	}
 	return nil
@@ -245,11 +242,11 @@ func (e *Engine) adopt(id string, d *draft) {
 // fill gives s the messages of d. The first of them may have been sent: they
 // carry DUP when they are sent again.
 func (d *draft) fill(s *Session, window int) {
-	all := d.items
-	if len(d.behind) > 0 {
-		all = append(all, d.behind...)
+	all := slices.Concat(d.runs...)
+	if len(d.runs) > 1 {
 		slices.SortFunc(all, func(a, b item) int { return bySeq(a, b.seq) })
 	}
+	d.runs = nil
 	for i := range all {
 		it := &all[i]
 		if it.flags&done != 0 || it.seq < d.places.first {
