@@ -240,11 +240,11 @@ func (w *world) judgeRetained(e *Engine, safe journal.Ticket) {
 		w.t.Errorf("%d retained messages, want 1", len(outs))
 		return
 	}
-	for i := len(w.kept) - 1; i >= 0; i-- {
-		if w.kept[i].payload == string(outs[0].Message.Payload) {
+	for _, p := range slices.Backward(w.kept) {
+		if p.payload == string(outs[0].Message.Payload) {
 			return
 		}
-		if w.kept[i].ticket <= safe {
+		if p.ticket <= safe {
 			break
 		}
 	}

@@ -65,7 +65,8 @@ func (d *Disk) runCleaner() {
 		case <-d.stop:
 			return
 		}
-		for d.wantsCleaning() && d.clean(dec) {
+		for more := true; more; {
+			more = d.wantsCleaning() && d.clean(dec)
 		}
 		timer.Reset(fullProbe)
 	}

@@ -84,7 +84,7 @@ func (d folder) Free() (int64, error) {
 	if err != nil {
 		return 0, &fs.PathError{Op: "statfs", Path: string(d), Err: err}
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil
+	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // 32 bits on 32-bit systems
 }
 
 type diskFile struct{ *os.File }
