@@ -214,9 +214,15 @@ func (s *Session) rouse() Link {
 	return s.link
 }
 
+// checkFull notes whether the next message is refused, or, if the oldest are
+// dropped instead, whether one of them is too many.
 func (s *Session) checkFull() {
 	o := &s.engine.opts
-	if full := s.count > o.QueueMessages || s.bytes > o.QueueBytes; full != s.full.Load() {
+	most := o.QueueMessages
+	if !o.DropOldest {
+		most--
+	}
+	if full := s.count > most || s.bytes > o.QueueBytes; full != s.full.Load() {
 		s.full.Store(full)
 	}
 }

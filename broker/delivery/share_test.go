@@ -136,7 +136,7 @@ func TestShareOfflineMembers(t *testing.T) {
 
 func TestShareFull(t *testing.T) {
 	opts := options()
-	opts.QueueMessages = 2
+	opts.QueueMessages = 3
 	e := newEngine(t, journal.Memory{}, opts)
 	p := connect(t, e, "p", Opening{})
 	a := worker(t, e, "a", Opening{Expiry: 9, Window: 1})
