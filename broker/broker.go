@@ -68,7 +68,7 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	opts.Each = cfg.Overlapping == Each
 	opts.Command = func(t string) bool { return isCommand(prefix, t) }
 	opts.Refused = b.refused
-	opts.Durability = b.cfg.durability
+	opts.Durability = cfg.durability // Of this copy: b.cfg changes when it is read anew.
 	if err := b.openStore(opts); err != nil {
 		return nil, err
 	}

@@ -214,6 +214,13 @@ func (b *broker) note(t journal.Ticket) {
 	b.past = append(b.past, moment{t, b.state.sum, maps.Clone(b.state.things)})
 }
 
+// now returns a copy of the state, which the cleaner may be changing.
+func (b *broker) now() *state {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return &state{things: maps.Clone(b.state.things), sum: b.state.sum}
+}
+
 // keep is for Disk.Start.
 func (b *broker) keep(r *journal.Record) {
 	b.mu.Lock()

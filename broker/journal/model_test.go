@@ -92,7 +92,7 @@ func (m *machine) open() {
 	for name := range s.things {
 		if c, n, ok := strings.Cut(strings.TrimPrefix(name, "queued/"), "/"); ok && strings.HasPrefix(name, "queued/") {
 			var sequence uint64
-			fmt.Sscan(n, &sequence)
+			_, _ = fmt.Sscan(n, &sequence) // It is a number that we have written.
 			m.next[c] = max(m.next[c], sequence+1)
 		}
 	}
@@ -157,7 +157,7 @@ func (m *machine) restart(fs *journaltest.FS, ticket journal.Ticket) {
 	m.fs = fs
 	m.judges.Store(&judge{old, func() journal.Ticket { return ticket }})
 	m.open()
-	if err := old.check(m.b.state, ticket); err != nil {
+	if err := old.check(m.b.now(), ticket); err != nil {
 		m.rt.Fatalf("after a restart: %v", err)
 	}
 }
