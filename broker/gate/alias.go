@@ -1,13 +1,16 @@
 package gate
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+)
 
 // resolve returns the name of a topic that a client has sent with an alias, and
 // remembers which name belongs to it (section 3.3.2.3.4).
 func (c *Conn) resolve(name []byte, alias uint16) ([]byte, error) {
 	in := &c.in
 	if alias == 0 || int(alias) > c.limits.TopicAliases {
-		return nil, BadTopicAlias
+		return nil, Violation{BadTopicAlias, fmt.Sprintf("Topic Alias is %d, not 1 to %d", alias, c.limits.TopicAliases)}
 	}
 	if len(name) == 0 {
 		if int(alias) >= len(in.aliases) || in.aliases[alias] == nil {

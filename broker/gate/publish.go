@@ -57,7 +57,7 @@ func decodePublish(qos byte, body []byte, version byte, lim *Limits) (p publicat
 func (c *Conn) publish(head byte, body []byte) error {
 	qos := head >> 1 & 3
 	if qos == 3 || qos == 0 && head&8 != 0 {
-		return Malformed
+		return Violation{Malformed, "flags of the fixed header have QoS 3, or DUP at QoS 0"}
 	}
 	p, err := decodePublish(qos, body, c.connect.Version, c.limits)
 	if err != nil {
@@ -143,7 +143,7 @@ func (c *Conn) message(r *delivery.Route, payload []byte) *delivery.Message {
 // describe gives m its properties.
 func describe(m *delivery.Message, p *properties) error {
 	if p.message.Text && !validText(m.Payload) {
-		return BadPayload
+		return Violation{BadPayload, "the payload is not the UTF-8 that it is said to be"}
 	}
 	if p.got(messageExpiry) {
 		m.Expires = time.Now().Unix() + int64(p.messageExpiry)

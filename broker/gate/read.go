@@ -76,7 +76,8 @@ func (c *Conn) step() error {
 	case disconnect:
 		return c.disconnect(body)
 	}
-	return ProtocolError // A second CONNECT, AUTH without a method, or a packet of a server.
+	// A second CONNECT, AUTH without a method, or a packet of a server.
+	return Violation{ProtocolError, fmt.Sprintf("a packet of type %d must not come here", typ)}
 }
 
 // first handles CONNECT, which must be the first packet (section 3.1).
@@ -122,7 +123,7 @@ func (c *Conn) handle(typ byte, body []byte) error {
 // ping handles PINGREQ (section 3.12). Keep-alive is the gate's, so its answer is.
 func (c *Conn) ping(body []byte) error {
 	if len(body) > 0 {
-		return Malformed
+		return Violation{Malformed, "PINGREQ has a body"}
 	}
 	c.in.acks = append(c.in.acks, pingresp<<4, 0)
 	return nil
@@ -143,11 +144,11 @@ func (c *Conn) packet() (raw, body []byte, err error) {
 			total := 1 + n + int(length)
 			switch {
 			case n < 0:
-				return nil, nil, Malformed
+				return nil, nil, Violation{Malformed, "the length of the packet is no variable byte integer"}
 			case c.connect == nil && b[0] != connect<<4:
 				return nil, nil, errNotMQTT
 			case n > 0 && total > limit:
-				return nil, nil, TooLarge
+				return nil, nil, Violation{TooLarge, fmt.Sprintf("the packet has %d bytes; at most %d are allowed", total, limit)}
 			case n > 0 && total <= len(b):
 				in.r += total
 				return b[:total:total], b[1+n : total : total], nil
@@ -358,7 +359,8 @@ func (c *Conn) disconnect(body []byte) error {
 		return err
 	}
 	if l.expiry != nil && *l.expiry > 0 && c.connect.sessionExpiry == 0 {
-		return ProtocolError // Section 3.14.2.2.2.
+		// Section 3.14.2.2.2.
+		return Violation{ProtocolError, "Session Expiry Interval was 0 at CONNECT, so it must stay 0"}
 	}
 	c.leaving = delivery.Leaving{Normal: l.reason == Success, Expiry: l.expiry}
 	return errLeft
