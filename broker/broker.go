@@ -40,10 +40,6 @@ type Broker struct {
 	anonymous      atomic.Bool
 	maxConnections int
 
-	disk  *journal.Disk // nil if nothing is kept
-	aside string        // how the files of a journal end that could not be read
-	ready chan struct{} // closed when self can publish
-
 	mu        sync.Mutex
 	cfg       Config
 	listeners []*listener
@@ -59,7 +55,7 @@ type Broker struct {
 func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	b := &Broker{
 		cfg: cfg, log: log, opened: time.Now(), maxConnections: cfg.Limits.Connections,
-		conns: make(map[*socket]struct{}), ready: make(chan struct{}), done: make(chan struct{}),
+		conns: make(map[*socket]struct{}), done: make(chan struct{}),
 	}
 	b.anonymous.Store(cfg.AllowAnonymous)
 	b.limits = cfg.Limits.gate()
@@ -68,18 +64,12 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	opts.Each = cfg.Overlapping == Each
 	opts.Command = func(t string) bool { return isCommand(prefix, t) }
 	opts.Refused = b.refused
-	opts.Durability = cfg.durability // Of this copy: b.cfg changes when it is read anew.
-	if err := b.openStore(opts); err != nil {
-		return nil, err
-	}
+	b.engine = delivery.New(journal.Memory{}, opts, log)
 	b.self = b.client("broker")
-	close(b.ready)
-	b.engine.Continue()
 	b.sys = newSys(b, cfg)
 	b.sys.tick() // Who connects first finds it.
 	if err := b.serve(); err != nil {
-		close(b.done)
-		return nil, errors.Join(err, b.closeStore(context.Background()))
+		return nil, err
 	}
 	b.running.Go(b.sys.run)
 	return b, nil
@@ -139,8 +129,8 @@ func (b *Broker) Reload(cfg Config) error {
 	if b.closed {
 		return errors.New("reload the broker: it is closed")
 	}
-	if cfg.Limits != b.cfg.Limits || cfg.Overlapping != b.cfg.Overlapping || !slices.Equal(cfg.Durability, b.cfg.Durability) {
-		return errors.New("reload the broker: limits, durability and overlapping hold until edge is restarted")
+	if cfg.Limits != b.cfg.Limits || cfg.Overlapping != b.cfg.Overlapping {
+		return errors.New("reload the broker: limits and overlapping hold until edge is restarted")
 	}
 	if cfg.ResponseInformation != b.cfg.ResponseInformation {
 		return errors.New("reload the broker: its response_information holds until edge is restarted")
@@ -216,7 +206,7 @@ func (b *Broker) Close(ctx context.Context) error {
 		return fmt.Errorf("close the broker: connections did not end: %w", ctx.Err())
 	}
 	b.engine.Close()
-	return b.closeStore(ctx)
+	return nil
 }
 
 // isCommand reports whether t is <prefix>/NODE/BRIDGE/ENTITY/set.
