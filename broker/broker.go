@@ -40,6 +40,10 @@ type Broker struct {
 	anonymous      atomic.Bool
 	maxConnections int
 
+	disk  *journal.Disk // nil if nothing is kept
+	aside string        // how the files of a journal end that could not be read
+	ready chan struct{} // closed when self can publish
+
 	mu        sync.Mutex
 	cfg       Config
 	listeners []*listener
@@ -55,7 +59,7 @@ type Broker struct {
 func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	b := &Broker{
 		cfg: cfg, log: log, opened: time.Now(), maxConnections: cfg.Limits.Connections,
-		conns: make(map[*socket]struct{}), done: make(chan struct{}),
+		conns: make(map[*socket]struct{}), ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	b.anonymous.Store(cfg.AllowAnonymous)
 	b.limits = cfg.Limits.gate()
@@ -64,12 +68,18 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	opts.Each = cfg.Overlapping == Each
 	opts.Command = func(t string) bool { return isCommand(prefix, t) }
 	opts.Refused = b.refused
-	b.engine = delivery.New(journal.Memory{}, opts, log)
+	opts.Durability = cfg.durability // Of this copy: b.cfg changes when it is read anew.
+	if err := b.openStore(opts); err != nil {
+		return nil, err
+	}
 	b.self = b.client("broker")
+	close(b.ready)
+	b.engine.Continue()
 	b.sys = newSys(b, cfg)
 	b.sys.tick() // Who connects first finds it.
 	if err := b.serve(); err != nil {
-		return nil, err
+		close(b.done)
+		return nil, errors.Join(err, b.closeStore(context.Background()))
 	}
 	b.running.Go(b.sys.run)
 	return b, nil
@@ -129,8 +139,8 @@ func (b *Broker) Reload(cfg Config) error {
 	if b.closed {
 		return errors.New("reload the broker: it is closed")
 	}
-	if cfg.Limits != b.cfg.Limits || cfg.Overlapping != b.cfg.Overlapping {
-		return errors.New("reload the broker: limits and overlapping hold until edge is restarted")
+	if cfg.Limits != b.cfg.Limits || cfg.Overlapping != b.cfg.Overlapping || !slices.Equal(cfg.Durability, b.cfg.Durability) {
+		return errors.New("reload the broker: limits, durability and overlapping hold until edge is restarted")
 	}
 	if cfg.ResponseInformation != b.cfg.ResponseInformation {
 		return errors.New("reload the broker: its response_information holds until edge is restarted")
@@ -206,7 +216,7 @@ func (b *Broker) Close(ctx context.Context) error {
 		return fmt.Errorf("close the broker: connections did not end: %w", ctx.Err())
 	}
 	b.engine.Close()
-	return nil
+	return b.closeStore(ctx)
 }
 
 // isCommand reports whether t is <prefix>/NODE/BRIDGE/ENTITY/set.

@@ -23,7 +23,10 @@ type Config struct {
 
 	ResponseInformation string `yaml:"response_information" doc:"Where MQTT 5 clients that ask for it may have responses sent, like reply/%c; %c is the client id. Empty is nowhere in particular."`
 
+	Durability []Durability `yaml:"durability" doc:"How messages that must survive are kept, by topic; without an entry they are written at once."`
+
 	Version string // of the program, as $SYS/broker/version has it
+	Dir     string // where sessions, queues and retained messages are kept; empty: in memory alone
 }
 
 // A Listener is one address at which clients connect.
@@ -61,6 +64,8 @@ type Limits struct {
 	Subscriptions  int           `yaml:"subscriptions" doc:"Subscriptions of one session."`
 	Connections    int           `yaml:"connections" doc:"Connections in all."`
 	RetainedBytes  int           `yaml:"retained_bytes" doc:"Bytes of retained messages in all."`
+	StoreBytes     int           `yaml:"store_bytes" doc:"Bytes of the journal on disk; beyond, messages that must survive are refused."`
+	StoreReserve   int           `yaml:"store_reserve" doc:"Bytes of the file system that the journal leaves to others."`
 }
 
 // Overlapping says how often a message goes to a client several of whose
@@ -105,13 +110,15 @@ func DefaultConfig() Config {
 		Window:         128,
 		QoS0Bytes:      4 << 20,
 		QueueMessages:  1_000_000,
-		QueueBytes:     64 << 20,
+		QueueBytes:     256 << 20,
 		QueueOverflow:  Reject,
 		SessionExpiry:  60 * 24 * time.Hour,
 		Sessions:       10_000,
 		Subscriptions:  1000,
 		Connections:    10_000,
 		RetainedBytes:  64 << 20,
+		StoreBytes:     1 << 30,
+		StoreReserve:   64 << 20,
 	}}
 }
 
@@ -123,6 +130,9 @@ func (c Config) Validate() error {
 	}
 	if c.Overlapping != Once && c.Overlapping != Each {
 		errs = append(errs, config.Errorf("overlapping", "must be once or each, not %q", string(c.Overlapping)))
+	}
+	for i, d := range c.Durability {
+		errs = append(errs, config.In("durability["+itoa(i)+"]", d.validate()))
 	}
 	seen := make(map[string]int)
 	for i, l := range c.Listeners {
@@ -178,6 +188,8 @@ func (l Limits) validate() error {
 	check("subscriptions", l.Subscriptions, 1, big)
 	check("connections", l.Connections, 1, big)
 	check("retained_bytes", l.RetainedBytes, 1024, big)
+	check("store_bytes", l.StoreBytes, 64<<20, big)
+	check("store_reserve", l.StoreReserve, 0, big)
 	if l.ConnectTimeout < 100*time.Millisecond || l.ConnectTimeout > time.Minute {
 		errs = append(errs, config.Errorf("connect_timeout", "must be 100ms to 1m, not %v", l.ConnectTimeout))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"edge/broker/delivery"
 	"edge/broker/gate"
+	"edge/broker/journal"
 )
 
 // Stats are counts of a broker: what it has done since it was opened, and what
@@ -16,15 +17,21 @@ type Stats struct {
 	Traffic gate.Counts      // with clients on the network
 	Dropped delivery.Dropped // on the way to clients
 	Held    delivery.Stats
+	Journal *journal.Stats // nil if everything is in memory
 }
 
 // Stats returns the counts of now. It looks at every session: it is for each
 // few seconds, not for each message.
 func (b *Broker) Stats() Stats {
-	return Stats{
+	st := Stats{
 		Uptime: time.Since(b.opened), Traffic: b.limits.Counters.Counts(),
 		Dropped: b.engine.Dropped(), Held: b.engine.Stats(),
 	}
+	if b.disk != nil {
+		j := b.disk.Stats()
+		st.Journal = &j
+	}
+	return st
 }
 
 // Stored returns how many messages the broker keeps, and the bytes of their

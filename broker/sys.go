@@ -51,6 +51,7 @@ var sysCounts = []struct {
 	{"dropped/full", func(s *Stats) uint64 { return s.Dropped.Full }},
 	{"dropped/large", func(s *Stats) uint64 { return s.Dropped.Large }},
 	{"dropped/orphaned", func(s *Stats) uint64 { return s.Dropped.Orphaned }},
+	{"dropped/damaged", func(s *Stats) uint64 { return s.Dropped.Damaged }},
 	{"dropped/refused", func(s *Stats) uint64 { return s.Traffic.Received.Refused }},
 }
 
@@ -200,6 +201,9 @@ func (s *sys) each(st *Stats, f func(name, payload string) error) error {
 			return err
 		}
 	}
+	if err := eachJournal(st.Journal, f); err != nil {
+		return err
+	}
 	for i := range s.loads {
 		for k, average := range s.loads[i].averages {
 			name := "load/" + sysLoads[i].name + "/" + spans[k].name
@@ -243,7 +247,7 @@ func reasons(l delivery.Loss) []loss {
 	for _, r := range []struct {
 		reason string
 		count  uint64
-	}{{"slow", l.Slow}, {"expired", l.Expired}, {"full", l.Full}, {"large", l.Large}, {"orphaned", l.Orphaned}} {
+	}{{"slow", l.Slow}, {"expired", l.Expired}, {"full", l.Full}, {"large", l.Large}, {"orphaned", l.Orphaned}, {"damaged", l.Damaged}} {
 		if r.count > 0 {
 			out = append(out, loss{l.Client, r.reason, r.count})
 		}

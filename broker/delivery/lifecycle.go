@@ -64,7 +64,7 @@ func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err
 // Local returns a session for a reader within the process. It has no client id
 // that another could take over, and ends with Leave.
 func (e *Engine) Local(name string, link Link) *Session {
-	s := &Session{engine: e, id: name, subs: make(map[string]journal.Subscription)}
+	s := &Session{engine: e, id: name, local: true, subs: make(map[string]journal.Subscription)}
 	s.attach(link, e.opts.Window)
 	return s
 }

@@ -91,8 +91,9 @@ func (p *Publisher) retain(r *Route, m *Message, id uint16) (journal.Ticket, Ver
 	// Who subscribed before this got the older message as the retained one, and
 	// must get m now.
 	r = p.latest(r)
-	// What begins with $ is about this process; the next has its own.
-	t, ok := p.spread(r, m, id, r.keep && m.Topic[0] != '$')
+	// What the process itself retains, and what begins with $, the next process
+	// retains anew.
+	t, ok := p.spread(r, m, id, r.keep && !p.session.local && m.Topic[0] != '$')
 	if slot != nil {
 		slot.place = journal.Place(m.place.Load())
 	}

@@ -40,6 +40,10 @@ func (r *Route) full() bool {
 	return false
 }
 
+// Deferred reports whether the acknowledgement of a message waits for others to be
+// written with it.
+func (r *Route) Deferred() bool { return r.within > 0 }
+
 // A target is a session with what its matching subscriptions ask for together.
 type target struct {
 	s           *Session

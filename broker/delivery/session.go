@@ -27,6 +27,7 @@ type Link interface {
 type Session struct {
 	engine *Engine
 	id     string
+	local  bool // within the process
 
 	full  atomic.Bool // the queue takes no more QoS 1 and 2 messages
 	lasts atomic.Bool // expiry > 0

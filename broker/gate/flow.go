@@ -74,6 +74,9 @@ func (c *Conn) hold(h held) error {
 	if h.ticket <= c.engine.Journal().Committed() {
 		c.Wake()
 	}
+	if n >= c.limits.ReceiveMaximum {
+		c.engine.Journal().Hurry() // The client waits, and sends nothing more.
+	}
 	switch {
 	case n <= c.limits.ReceiveMaximum:
 		return nil

@@ -44,6 +44,7 @@ func counters(st *broker.Stats, add func(name string, v uint64)) {
 		`edge_messages_dropped_total{reason="full"}`:     st.Dropped.Full,
 		`edge_messages_dropped_total{reason="large"}`:    st.Dropped.Large,
 		`edge_messages_dropped_total{reason="orphaned"}`: st.Dropped.Orphaned,
+		`edge_messages_dropped_total{reason="damaged"}`:  st.Dropped.Damaged,
 		`edge_messages_dropped_total{reason="refused"}`:  in.Refused,
 		`edge_connections_total{result="accepted"}`:      st.Traffic.Accepted,
 		`edge_connections_total{result="refused"}`:       st.Traffic.Refused,

@@ -142,6 +142,7 @@ func newPlan(file string, tree *config.Tree, err error, override func(*settings)
 	if p.Data == "" {
 		p.Data = defaultDataDir()
 	}
+	p.Broker.Dir = filepath.Join(p.Data, "journal")
 	errs = append(errs, p.Validate(), p.planBridges(), p.conflicts())
 	err = p.tree.Locate(errors.Join(errs...))
 	if err == nil {
