@@ -16,7 +16,8 @@ import (
 
 // A broker says how to start a broker that listens at l.
 type broker interface {
-	// command returns the program and its arguments; dir is empty and private.
+	// command returns the program and its arguments; dir is private, and empty but
+	// for what a broker with the same dir has left there.
 	command(dir string, l listeners) ([]string, error)
 
 	// ready reports whether line of the log says that clients may connect.
@@ -118,7 +119,8 @@ func findMosquitto() (string, error) {
 }
 
 func (m mosquitto) command(dir string, l listeners) ([]string, error) {
-	conf := "allow_anonymous true\nmax_queued_messages 0\nsys_interval 1\nuser root\n"
+	conf := "allow_anonymous true\nmax_queued_messages 0\nsys_interval 1\nuser root\n" +
+		"persistence true\npersistence_location " + dir + "/\n"
 	add := func(address, options string) {
 		host, port, _ := strings.Cut(address, ":")
 		conf += fmt.Sprintf("listener %s %s\n%s", port, host, options)

@@ -45,6 +45,7 @@ func (l listeners) urls() []string {
 // A server is a running broker.
 type server struct {
 	listeners
+	dir   string // where it keeps what must survive, and its configuration
 	cmd   *exec.Cmd
 	log   log
 	ready chan struct{} // closed by the line that says so
@@ -65,27 +66,48 @@ func startWith(t testing.TB, add func(*listeners), wrapper ...string) *server {
 	for range 5 { // another process may have taken a port in between
 		l := listeners{tcp: freeAddress(t)}
 		add(&l)
-		s, err := launch(t, l, wrapper)
-		if err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case <-s.ready:
-			t.Cleanup(func() { s.stop(t) })
+		s := &server{listeners: l, dir: t.TempDir()}
+		if s.begin(t, wrapper) {
 			return s
-		case <-s.ended:
-			if strings.Contains(strings.ToLower(s.log.String()), "address already in use") {
-				continue
-			}
-			t.Fatalf("the broker ended before it was ready: %v\n%s", s.cmd.ProcessState, s.log.String())
-		case <-time.After(patience):
-			_ = s.cmd.Process.Kill()
-			<-s.ended
-			t.Fatalf("the broker did not say ready within %v:\n%s", patience, s.log.String())
 		}
 	}
 	t.Fatal("no free ports")
 	return nil
+}
+
+// begin starts the broker and waits until it is ready. It returns false if an
+// address is in use.
+func (s *server) begin(t testing.TB, wrapper []string) bool {
+	t.Helper()
+	if err := s.launch(wrapper); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.ready:
+		t.Cleanup(func() { s.stop(t) })
+		return true
+	case <-s.ended:
+		if strings.Contains(strings.ToLower(s.log.String()), "address already in use") {
+			return false
+		}
+		t.Fatalf("the broker ended before it was ready: %v\n%s", s.cmd.ProcessState, s.log.String())
+	case <-time.After(patience):
+		_ = s.cmd.Process.Kill()
+		<-s.ended
+		t.Fatalf("the broker did not say ready within %v:\n%s", patience, s.log.String())
+	}
+	return false
+}
+
+// again starts the broker once more, at the same addresses and with what the one
+// before kept. That one has been stopped or killed.
+func (s *server) again(t testing.TB) *server {
+	t.Helper()
+	next := &server{listeners: s.listeners, dir: s.dir}
+	if !next.begin(t, nil) {
+		t.Fatalf("another process has taken an address of the broker:\n%s", next.log.String())
+	}
+	return next
 }
 
 // startLimited starts edge with lines for `broker.limits` of its configuration.
@@ -96,28 +118,28 @@ func startLimited(t testing.TB, limits string) *server {
 }
 
 // launch starts the process and follows its log.
-func launch(t testing.TB, l listeners, wrapper []string) (*server, error) {
+func (s *server) launch(wrapper []string) error {
 	b, err := peer()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	args, err := b.command(t.TempDir(), l)
+	args, err := b.command(s.dir, s.listeners)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	args = append(wrapper, args...)
-	s := &server{listeners: l, ready: make(chan struct{}), ended: make(chan struct{})}
+	s.ready, s.ended = make(chan struct{}), make(chan struct{})
 	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the broker: %w", err)
+		return fmt.Errorf("start the broker: %w", err)
 	}
 	go s.follow(stderr, b.ready)
-	return s, nil
+	return nil
 }
 
 // follow keeps the log and waits for the end of the process.
@@ -157,6 +179,25 @@ func (s *server) stop(t testing.TB) {
 		_ = s.cmd.Process.Kill()
 		<-s.ended
 	}
+	s.examine(t)
+}
+
+// kill ends the broker as the kernel would that has no memory left.
+func (s *server) kill(t testing.TB) {
+	t.Helper()
+	s.stopped = true
+	select {
+	case <-s.ended:
+		t.Errorf("the broker ended by itself: %v", s.cmd.ProcessState)
+	default:
+	}
+	_ = s.cmd.Process.Kill()
+	<-s.ended
+	s.examine(t)
+}
+
+// examine looks in the log for what must not be in it.
+func (s *server) examine(t testing.TB) {
 	text := s.log.String()
 	for _, word := range []string{"panic", "goroutine ", "DATA RACE"} {
 		if strings.Contains(text, word) {
