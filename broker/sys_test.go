@@ -264,7 +264,7 @@ func TestSysTellsLosses(t *testing.T) {
 		}
 		release()
 		for range 15 {
-			s.Discard(0)
+			s.Discard(nowhere{}, 0)
 			pass(time.Second)
 		}
 		var l loss

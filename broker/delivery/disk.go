@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"edge/broker/journal"
@@ -43,17 +44,23 @@ func (s *Session) spill() {
 // fetch reads the messages of out from number n on that are on disk. Those that
 // cannot be had, or whose time is over, are dropped; late are the commands among
 // these.
-func (s *Session) fetch(out []Out, n int, late []*Message) ([]Out, []*Message) {
+//
+// The session may change hands meanwhile: the next connection sends them all
+// again, so what this one has of them does not count.
+func (s *Session) fetch(link Link, out []Out, n int, late []*Message) ([]Out, []*Message) {
 	k := n
 	for i := n; i < len(out); i++ {
 		if o := &out[i]; o.Message == nil && !o.Release {
-			m := s.load(o.ID)
+			m, err := s.load(link, o.ID)
 			switch {
-			case m == nil:
-				s.lose(o.ID, &s.stats.Damaged, &s.engine.dropped.Damaged, "damaged on disk")
+			case errors.Is(err, errMoved):
+				clear(out[n:])
+				return out[:n], late
+			case err != nil:
+				s.lose(link, o.ID, &s.stats.Damaged, &s.engine.dropped.Damaged, "damaged on disk")
 				continue
 			case m.expired(s.engine.now()):
-				s.lose(o.ID, &s.stats.Expired, &s.engine.dropped.Expired, "expired")
+				s.lose(link, o.ID, &s.stats.Expired, &s.engine.dropped.Expired, "expired")
 				if m.Command {
 					late = append(late, m)
 				}
@@ -70,42 +77,51 @@ func (s *Session) fetch(out []Out, n int, late []*Message) ([]Out, []*Message) {
 	return out[:k], late
 }
 
-// load reads the message with packet id, which is on its way to the client. It
-// returns nil if it cannot be had.
-func (s *Session) load(id uint16) *Message {
-	return s.readAt(func() (p journal.Place) {
+// errMoved says that the session does not belong to the link any more.
+var errMoved = errors.New("another connection has the session")
+
+// load reads the message with packet id, which is on its way to the client.
+func (s *Session) load(link Link, id uint16) (*Message, error) {
+	return s.readAt(func() (journal.Place, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if _, it := s.flight(id); it != nil {
-			p = it.where()
+		if s.link != link {
+			return 0, errMoved
 		}
-		return p
+		if _, it := s.flight(id); it != nil {
+			return it.where(), nil
+		}
+		return 0, nil
 	})
 }
 
 // readAt reads a message from the place that where returns. The cleaner may move
 // it meanwhile; then where returns another.
-func (s *Session) readAt(where func() journal.Place) *Message {
+func (s *Session) readAt(where func() (journal.Place, error)) (*Message, error) {
+	err := journal.ErrGone
 	var last journal.Place
 	for {
-		p := where()
+		p, moved := where()
+		if moved != nil {
+			return nil, moved
+		}
 		if p == 0 || p == last {
-			s.engine.log.Error("a message cannot be read from the disk", "client", s.id, "place", uint64(p))
-			return nil
+			s.engine.log.Error("a message cannot be read from the disk", "client", s.id, "place", uint64(p), "error", err)
+			return nil, err
 		}
-		m, err := s.engine.journal.Load(p)
-		if err == nil {
-			return &Message{Message: *m, Command: s.engine.opts.Command(m.Topic)}
+		m, failed := s.engine.journal.Load(p)
+		if failed == nil {
+			return &Message{Message: *m, Command: s.engine.opts.Command(m.Topic)}, nil
 		}
-		last = p
+		last, err = p, failed
 	}
 }
 
 // read reads the message of it, which was taken out of the queue. If it cannot be
 // had, that is counted.
 func (s *Session) read(it *item) *Message {
-	m := s.readAt(func() journal.Place { return it.place })
-	if m == nil {
+	m, err := s.readAt(func() (journal.Place, error) { return it.place, nil })
+	if err != nil {
 		s.mu.Lock()
 		s.stats.Damaged++
 		s.engine.count(&s.engine.dropped.Damaged, s, "damaged on disk")
@@ -114,11 +130,14 @@ func (s *Session) read(it *item) *Message {
 	return m
 }
 
-// lose drops the message with packet id, which was taken to be sent, and counts
-// that.
-func (s *Session) lose(id uint16, mine *uint64, all *atomic.Uint64, reason string) {
+// lose drops the message with packet id, which link has taken to send it, and
+// counts that.
+func (s *Session) lose(link Link, id uint16, mine *uint64, all *atomic.Uint64, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.link != link {
+		return
+	}
 	*mine++
 	s.engine.count(all, s, reason)
 	if n, it := s.flight(id); it != nil {

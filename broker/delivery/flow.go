@@ -39,11 +39,14 @@ func (s *Session) Acknowledge(id uint16, qos byte) (wake bool) {
 	return s.finish(n, it)
 }
 
-// Discard ends the flow of a message that is too large for the client. Whoever
-// took it from Next looks for more afterwards.
-func (s *Session) Discard(id uint16) {
+// Discard ends the flow of a message that is too large for the client of link.
+// Whoever took it from Next looks for more afterwards.
+func (s *Session) Discard(link Link, id uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.link != link {
+		return // The next connection may take more.
+	}
 	s.stats.Large++
 	s.engine.count(&s.engine.dropped.Large, s, "larger than the client takes")
 	if n, it := s.flight(id); it != nil {
@@ -86,8 +89,10 @@ func (s *Session) acknowledged(seq uint64) {
 }
 
 // Receive notes that the client sent PUBREC for packet id: PUBREL may be sent
-// when the ticket is committed, and the message is never sent again. found is
-// false if there is no such QoS 2 message.
+// when the ticket is committed, and the message is never sent again. Before that
+// it may not: the client would forget the id, and take the message that a crash
+// makes us send again for a new one. found is false if there is no such QoS 2
+// message.
 func (s *Session) Receive(id uint16) (t journal.Ticket, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,10 +100,24 @@ func (s *Session) Receive(id uint16) (t journal.Ticket, found bool) {
 	if it == nil || it.qos != 2 {
 		return 0, false
 	}
-	it.flags |= released
-	if s.durable() {
-		t, _ = s.engine.journal.Append(&journal.Record{Kind: journal.Received, Client: s.id, Sequence: it.seq})
+	t, ok := s.recordFlow(&journal.Record{Kind: journal.Received, Client: s.id, Sequence: it.seq})
+	if ok {
+		it.flags |= released
 	}
+	return t, true
+}
+
+// recordFlow appends r. If that cannot be done, the ticket is one that is never
+// committed.
+func (s *Session) recordFlow(r *journal.Record) (t journal.Ticket, ok bool) {
+	if !s.durable() {
+		return 0, true
+	}
+	t, err := s.engine.journal.Append(r)
+	if err != nil {
+		return uncommitted, false
+	}
+	s.flows = t
 	return t, true
 }
 
@@ -162,16 +181,19 @@ func (s *Session) Disown(id uint16) {
 }
 
 // Release frees a packet id that the client released with PUBREL. PUBCOMP may
-// be sent when the ticket is committed. found is false if the id was not taken.
+// be sent when the ticket is committed. Before that it may not: the client would
+// use the id for another message, which we would take for a repetition of this one
+// after a crash. found is false if the id was not taken; it may have been released
+// on an earlier connection.
 func (s *Session) Release(id uint16) (t journal.Ticket, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, found = s.received[id]; !found {
-		return 0, false
+		return s.flows, false
 	}
-	delete(s.received, id)
-	if s.durable() {
-		t, _ = s.engine.journal.Append(&journal.Record{Kind: journal.Released, Client: s.id, PacketID: id})
+	t, ok := s.recordFlow(&journal.Record{Kind: journal.Released, Client: s.id, PacketID: id})
+	if ok {
+		delete(s.received, id)
 	}
 	return t, true
 }

@@ -51,6 +51,7 @@ type Session struct {
 	count   int        // of QoS 1 and 2 messages in queue
 
 	received map[uint16]owned // QoS 2 ids of the client that PUBREL has not released
+	flows    journal.Ticket   // of the newest record that a PUBREL or PUBCOMP waits for
 	subs     map[string]journal.Subscription
 	places   places
 	spilled  uint64   // messages in queue below this number were looked at by spill
@@ -300,7 +301,7 @@ func (s *Session) Next(link Link, out []Out, limit int) (_ []Out, ok bool) {
 		var late []*Message
 		out, late, ok = s.take(link, out, limit)
 		taken := len(out)
-		out, late = s.fetch(out, n, late)
+		out, late = s.fetch(link, out, n, late)
 		for _, m := range late {
 			s.engine.refuse(m, Expired)
 		}
@@ -333,6 +334,9 @@ func (s *Session) resend(out []Out, limit int) ([]Out, int) {
 		it := s.sent.at(s.resent)
 		if it.flags&done != 0 {
 			continue
+		}
+		if it.flags&released != 0 && !s.settled() {
+			break
 		}
 		s.open++
 		limit -= it.bytes()
@@ -402,6 +406,16 @@ func (s *Session) safe(it *item, committed *uint64) bool {
 	s.engine.Await(s.link)
 	*committed = uint64(s.engine.journal.Committed())
 	return after <= *committed
+}
+
+// settled reports whether it is safe what the client was about to be told of QoS 2
+// flows when its last connection was lost. If not, the link is woken when it is.
+func (s *Session) settled() bool {
+	if s.flows <= s.engine.journal.Committed() {
+		return true
+	}
+	s.engine.Await(s.link)
+	return s.flows <= s.engine.journal.Committed()
 }
 
 // expire drops the first message of the queue.

@@ -89,7 +89,7 @@ func TestLosses(t *testing.T) {
 	p.publish("t", "0:3")
 	expectLosses(t, e, Loss{"a", Dropped{Slow: 2}}, Loss{"b", Dropped{Slow: 2}})
 	expectLosses(t, e)
-	a.s.Discard(0)
+	a.s.Discard(a, 0)
 	a.left(Leaving{}) // Its loss is told though it has gone.
 	expectLosses(t, e, Loss{"a", Dropped{Large: 1}})
 	if got, want := e.Dropped(), (Dropped{Slow: 4, Large: 1}); got != want || got.Total() != 5 {
@@ -103,15 +103,16 @@ func TestLossesAreBounded(t *testing.T) {
 	opts := options()
 	opts.Sessions = 2 * maxLosses
 	e := newEngine(t, journal.Memory{}, opts)
+	var last *peer
 	for i := range maxLosses + 1 {
-		connect(t, e, fmt.Sprint(i), Opening{}).s.Discard(0)
+		last = connect(t, e, fmt.Sprint(i), Opening{})
+		last.s.Discard(last, 0)
 	}
 	if n := len(e.Losses()); n != maxLosses {
 		t.Errorf("%d losses at once, want %d", n, maxLosses)
 	}
-	last := e.session(fmt.Sprint(maxLosses))
-	last.Discard(0)
-	expectLosses(t, e, Loss{last.id, Dropped{Large: 2}})
+	last.s.Discard(last, 0)
+	expectLosses(t, e, Loss{last.s.id, Dropped{Large: 2}})
 }
 
 func expectLosses(t *testing.T, e *Engine, want ...Loss) {

@@ -229,7 +229,7 @@ func (c *Conn) appendOut(s *scratch, o *delivery.Out) {
 		fits = c.appendFitting(s, o, alias{})
 	}
 	if !fits {
-		c.session.Discard(o.ID)
+		c.session.Discard(c, o.ID)
 	}
 }
 

@@ -46,7 +46,7 @@ func (k *sink) connect(s *server) error {
 func (k *sink) take(s *server) error {
 	err := k.connect(s)
 	for err == nil {
-		if err = k.step(); err == nil && k.rand.IntN(2000) == 0 {
+		if err = k.step(); err == nil && k.rand.IntN(40) == 0 {
 			err = k.connect(s)
 		}
 	}
