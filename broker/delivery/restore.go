@@ -21,7 +21,7 @@ type draft struct {
 	places   places
 	next     uint64
 	subs     map[string]journal.Subscription
-	runs     [][]item // each by number: messages as they came, and those that cleaning has moved behind newer ones
+	runs     []*ring[item] // each by number: messages as they came, and those that cleaning has moved behind newer ones
 	early    map[uint64]bool
 	received map[uint16]owned
 	will     *Will
@@ -159,13 +159,15 @@ func (d *draft) queue(it item) {
 		*old = it
 		return
 	}
-	for i, run := range d.runs {
-		if run[len(run)-1].seq < it.seq {
-			d.runs[i] = append(run, it)
+	for _, run := range d.runs {
+		if run.at(run.tail-1).seq < it.seq {
+			run.push(it)
 			return
 		}
 	}
-	d.runs = append(d.runs, []item{it})
+	run := new(ring[item])
+	run.push(it)
+	d.runs = append(d.runs, run)
 }
 
 // acknowledge forgets the message with number seq. One that is not there yet was
@@ -185,21 +187,11 @@ func (d *draft) acknowledge(seq uint64) {
 
 func (d *draft) find(seq uint64) *item {
 	for _, run := range d.runs {
-		if i, ok := slices.BinarySearchFunc(run, seq, bySeq); ok {
-			return &run[i]
+		if it := search(run, seq); it != nil {
+			return it
 		}
 	}
 	return nil
-}
-
-func bySeq(it item, seq uint64) int {
-	switch {
-	case it.seq < seq:
-		return -1
-	case it.seq > seq:
-		return 1
-	}
-	return 0
 }
 
 // Restored makes sessions of what Restore was given. Nobody is connected yet, and
@@ -242,26 +234,43 @@ func (e *Engine) adopt(id string, d *draft) {
 // fill gives s the messages of d. The first of them may have been sent: they
 // carry DUP when they are sent again.
 func (d *draft) fill(s *Session, window int) {
-	all := slices.Concat(d.runs...)
-	if len(d.runs) > 1 {
-		slices.SortFunc(all, func(a, b item) int { return bySeq(a, b.seq) })
-	}
-	d.runs = nil
-	for i := range all {
-		it := &all[i]
+	s.queue = d.merge()
+	s.queue.filter(func(it *item) bool {
 		if it.flags&done != 0 || it.seq < d.places.first {
-			continue
+			return false
 		}
 		if s.sent.len() < window || it.flags&released != 0 {
 			s.sent.push(*it)
-			continue
+			return false
 		}
-		s.queue.push(*it)
 		s.count++
 		s.bytes += it.bytes()
-	}
+		return true
+	})
 	s.checkFull()
 	s.resent, s.spilled = s.sent.head, s.queue.tail
+}
+
+// merge returns the messages of all runs by number, and lets go of the runs.
+func (d *draft) merge() (all ring[item]) {
+	if len(d.runs) == 1 {
+		all = *d.runs[0]
+		d.runs = nil
+	}
+	for len(d.runs) > 0 {
+		n := 0
+		for i, run := range d.runs {
+			if run.at(run.head).seq < d.runs[n].at(d.runs[n].head).seq {
+				n = i
+			}
+		}
+		run := d.runs[n]
+		all.push(*run.at(run.head))
+		if run.pop(); run.len() == 0 {
+			d.runs = slices.Delete(d.runs, n, n+1)
+		}
+	}
+	return all
 }
 
 // Continue lets time go on for restored sessions, when the journal takes records:
