@@ -213,9 +213,11 @@ func subackCode(r gate.Reason, cl *mqtt.Client) byte {
 
 // OnUnsubscribe drops subscriptions.
 func (h *hook) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
-	for _, f := range pk.Filters {
-		h.b.engine.Unsubscribe(conn(cl).Session(), f.Filter)
+	filters := make([]string, len(pk.Filters))
+	for i := range pk.Filters {
+		filters[i] = pk.Filters[i].Filter
 	}
+	conn(cl).Unsubscribe(filters)
 	pk.Properties.User = nil
 	return pk
 }

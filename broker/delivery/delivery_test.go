@@ -160,7 +160,7 @@ func TestRoutes(t *testing.T) {
 		t.Errorf("verdict after Unsubscribe %d, want NoSubscribers", v)
 	}
 	expect(t, b)
-	if e.Unsubscribe(b.s, "#") {
+	if existed, _ := e.Unsubscribe(b.s, "#"); existed {
 		t.Error("Unsubscribe again reports that there was one")
 	}
 }

@@ -72,11 +72,15 @@ func (s *Session) recordSubscribed(sub journal.Subscription) (journal.Ticket, er
 	return t, nil
 }
 
-func (s *Session) recordUnsubscribed(filter string) {
+// recordUnsubscribed notes the end of a subscription. UNSUBACK may be sent when
+// the ticket is committed.
+func (s *Session) recordUnsubscribed(filter string) (t journal.Ticket) {
 	if _, ok := s.places.subs[filter]; ok || s.durable() {
-		s.record(&journal.Record{Kind: journal.Unsubscribed, Client: s.id, Subscription: journal.Subscription{Filter: filter}})
+		r := journal.Record{Kind: journal.Unsubscribed, Client: s.id, Subscription: journal.Subscription{Filter: filter}}
+		t, _ = s.engine.journal.Append(&r)
 	}
 	delete(s.places.subs, filter)
+	return t
 }
 
 // placed notes where the record of the message with number seq lies, unless the

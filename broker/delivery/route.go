@@ -115,30 +115,30 @@ func (e *Engine) addFilter(s *Session, sub journal.Subscription) {
 }
 
 // Unsubscribe removes the subscription of s to filter and reports whether it
-// existed.
-func (e *Engine) Unsubscribe(s *Session, filter string) bool {
-	existed, g := e.unsubscribe(s, filter)
+// existed. UNSUBACK may be sent when the ticket is committed.
+func (e *Engine) Unsubscribe(s *Session, filter string) (existed bool, t journal.Ticket) {
+	existed, g, t := e.unsubscribe(s, filter)
 	if g != nil {
 		g.retire(s, false)
 	}
-	return existed
+	return existed, t
 }
 
 // unsubscribe is Unsubscribe. g is the group, if filter is shared.
-func (e *Engine) unsubscribe(s *Session, filter string) (existed bool, g *group) {
+func (e *Engine) unsubscribe(s *Session, filter string) (existed bool, g *group, t journal.Ticket) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.mu.Lock()
 	_, existed = s.subs[filter]
 	delete(s.subs, filter)
 	if existed {
-		s.recordUnsubscribed(filter)
+		t = s.recordUnsubscribed(filter)
 	}
 	s.mu.Unlock()
 	if existed {
 		g = e.dropFilter(s, filter)
 	}
-	return existed, g
+	return existed, g, t
 }
 
 func (e *Engine) unsubscribeAll(s *Session) {

@@ -208,6 +208,17 @@ func (c *Conn) Subscribe(subs []journal.Subscription) []error {
 	return errs
 }
 
+// Unsubscribe ends the subscriptions of one UNSUBSCRIBE. It returns when a restart
+// does not bring them back.
+func (c *Conn) Unsubscribe(filters []string) {
+	var last journal.Ticket
+	for _, filter := range filters {
+		_, t := c.engine.Unsubscribe(c.session, filter)
+		last = max(last, t)
+	}
+	c.engine.Wait(c.closed, last)
+}
+
 // sendRetained sends what the subscriptions made by Subscribe ask for. SUBACK
 // has been written.
 func (c *Conn) sendRetained() {

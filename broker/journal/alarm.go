@@ -7,7 +7,7 @@ type State byte
 const (
 	OK      State = iota
 	Full          // no more messages: ErrFull
-	Failing       // nothing: ErrUnavailable; it tries again
+	Failing       // neither messages nor subscriptions: ErrUnavailable; it tries again
 )
 
 func (s State) String() string { return [...]string{"ok", "full", "failing"}[s] }

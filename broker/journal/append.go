@@ -16,7 +16,9 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // Append implements Journal. It takes memory and time to copy the record, and
 // waits for nobody but others that do the same. Published records get ErrFull
 // at the limits of Options, ErrUnavailable while the disk fails or falls
-// behind; others get ErrUnavailable while it fails.
+// behind; Subscribed ones get ErrUnavailable while it fails. Others tell of what
+// has happened already: they wait in memory, as many as Options.PendingBytes allow,
+// until the disk is back, and so do the answers to clients that depend on them.
 func (d *Disk) Append(r *Record) (Ticket, error) {
 	buf := buffers.Get().(*[]byte)
 	defer func() {
@@ -152,7 +154,7 @@ func (d *Disk) admits(r *Record, n int, kept bool) error {
 	switch {
 	case d.closing || d.phase != started:
 		return ErrClosed
-	case d.failing != nil:
+	case d.failing != nil && (r.optional() || kept || d.pending() > d.opts.PendingBytes):
 		return fmt.Errorf("%w: %w", ErrUnavailable, d.failing)
 	case r.Kind == Published && !kept && d.pending() > d.opts.PendingBytes:
 		d.count.Behind++
@@ -163,6 +165,9 @@ func (d *Disk) admits(r *Record, n int, kept bool) error {
 	}
 	return d.mayRotate(d.sizeFor(n), r.Kind == Published && !kept)
 }
+
+// optional reports whether what r tells of does not happen if r is refused.
+func (r *Record) optional() bool { return r.Kind == Published || r.Kind == Subscribed }
 
 // pending returns how many bytes wait to be written.
 func (d *Disk) pending() int64 {
