@@ -170,9 +170,13 @@ func (p *Publisher) deliver(t *target, m *Message) {
 
 // target says for the journal that it is queued for s.
 func (it *item) target(s *Session) journal.Target {
-	return journal.Target{
+	t := journal.Target{
 		Client: s.id, Sequence: it.seq, QoS: it.qos, Retain: it.flags&retained != 0, IDs: it.tag.identifiers(),
 	}
+	if g := it.tag.of(); g != nil {
+		t.Share = g.filter
+	}
+	return t
 }
 
 // commit hands m to the journal if it must survive, and lets QoS 2 receivers

@@ -2,10 +2,12 @@ package delivery
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"time"
 
 	"edge/broker/journal"
+	"edge/internal/topic"
 )
 
 // This file makes sessions and retained messages of the records of a journal:
@@ -23,6 +25,8 @@ type draft struct {
 	subs     map[string]journal.Subscription
 	runs     []*ring[item] // each by number: messages as they came, and those that cleaning has moved behind newer ones
 	early    map[uint64]bool
+	tags     map[string]*tag // by what they say
+	shares   []claim         // of tags
 	received map[uint16]owned
 	will     *Will
 }
@@ -118,18 +122,43 @@ func (e *Engine) restoreMessage(r *journal.Record) {
 	size := uint32((&Message{Message: *r.Message}).size())
 	for i := range r.Targets {
 		t := &r.Targets[i]
-		it := item{seq: t.Sequence, place: r.Place, size: size, qos: t.QoS}
-		if len(t.IDs) > 0 {
-			it.tag = &tag{ids: slices.Clone(t.IDs)}
-		}
+		d := e.draft(t.Client)
+		it := item{seq: t.Sequence, place: r.Place, size: size, qos: t.QoS, tag: d.tag(t)}
 		if t.Retain {
 			it.flags |= retained
 		}
 		if t.Released {
 			it.flags |= released
 		}
-		e.draft(t.Client).queue(it)
+		d.queue(it)
 	}
+}
+
+// tag returns the tag of a message for t. Many share one; its group is known when
+// all sessions are.
+func (d *draft) tag(t *journal.Target) *tag {
+	if len(t.IDs) == 0 && t.Share == "" {
+		return nil
+	}
+	key := fmt.Sprint(t.IDs, t.Share)
+	v := d.tags[key]
+	if v == nil {
+		v = &tag{ids: slices.Clone(t.IDs)}
+		if d.tags == nil {
+			d.tags = make(map[string]*tag)
+		}
+		d.tags[key] = v
+		if t.Share != "" {
+			d.shares = append(d.shares, claim{v, t.Share})
+		}
+	}
+	return v
+}
+
+// A claim is a tag that gets its group later.
+type claim struct {
+	tag    *tag
+	filter string
 }
 
 func (e *Engine) restoreRetained(r *journal.Record) {
@@ -203,9 +232,25 @@ func (e *Engine) Restored() {
 		if d.begun && len(e.sessions) < e.opts.Sessions {
 			e.adopt(id, d)
 		}
-		delete(e.drafts, id)
+	}
+	for id, d := range e.drafts {
+		if s := e.sessions[id]; s != nil {
+			s.regroup(d.shares)
+		}
 	}
 	e.drafts = nil
+}
+
+// regroup gives the tags of shared messages their groups. A group without members
+// is none any more: what is left of it stays with s.
+func (s *Session) regroup(claims []claim) {
+	for _, c := range claims {
+		_, rest := topic.Share(c.filter)
+		if list := s.engine.shares.Get(rest); list != nil {
+			c.tag.group = find(*list, c.filter)
+		}
+		s.shared = s.shared || c.tag.group != nil
+	}
 }
 
 // adopt makes a session of d.

@@ -46,7 +46,8 @@ const (
 	targetRetain   = 4
 	targetReleased = 8
 	targetIDs      = 16
-	targetFlags    = 31
+	targetShare    = 32
+	targetFlags    = 63
 
 	subscriptionNoLocal     = 4
 	subscriptionAsPublished = 8
@@ -150,13 +151,16 @@ func appendTargets(b []byte, targets []Target) []byte {
 	for i := range targets {
 		t := &targets[i]
 		b = append(b, t.QoS&qosBits|bit[byte](t.Retain, targetRetain)|bit[byte](t.Released, targetReleased)|
-			bit[byte](len(t.IDs) > 0, targetIDs))
+			bit[byte](len(t.IDs) > 0, targetIDs)|bit[byte](t.Share != "", targetShare))
 		b = binary.AppendUvarint(appendText(b, t.Client), t.Sequence)
 		if len(t.IDs) > 0 {
 			b = binary.AppendUvarint(b, uint64(len(t.IDs)))
 		}
 		for _, id := range t.IDs {
 			b = binary.AppendUvarint(b, uint64(id))
+		}
+		if t.Share != "" {
+			b = appendText(b, t.Share)
 		}
 	}
 	return b
@@ -296,6 +300,9 @@ func (d *decoder) readTargets(r *Record) {
 				d.ids = append(d.ids, uint32(d.uvarint(math.MaxUint32)))
 			}
 			t.IDs = d.ids[n:len(d.ids):len(d.ids)]
+		}
+		if flags&targetShare != 0 {
+			t.Share = d.text()
 		}
 		d.targets = append(d.targets, t)
 	}

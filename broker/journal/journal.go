@@ -121,6 +121,7 @@ type Target struct {
 	Retain   bool
 	Released bool     // QoS 2: PUBREC was seen; only PUBREL is sent from now on
 	IDs      []uint32 // subscription identifiers
+	Share    string   // the filter, if it came by way of a shared subscription: another member may get it
 }
 
 // A Subscription is a filter with its options (MQTT 5.0, section 3.8.3.1).

@@ -123,7 +123,7 @@ func Records() []*journal.Record {
 			Filter: "a/#", ID: 7, QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: 1,
 		}},
 		{Kind: journal.Published, Client: "p", PacketID: 9, Message: m, Targets: []journal.Target{
-			{Client: "c", Sequence: 1, QoS: 2, Retain: true, Released: true, IDs: []uint32{7, 8}},
+			{Client: "c", Sequence: 1, QoS: 2, Retain: true, Released: true, IDs: []uint32{7, 8}, Share: "$share/g/a/+"},
 		}},
 		{Kind: journal.Owned, Client: "p", PacketID: 9},
 		{Kind: journal.Released, Client: "p", PacketID: 9},
