@@ -210,13 +210,14 @@ func (b *Broker) Close(ctx context.Context) error {
 		b.running.Wait()
 		close(ended)
 	}()
+	var late error
 	select {
 	case <-ended:
 	case <-ctx.Done():
-		return fmt.Errorf("close the broker: connections did not end: %w", ctx.Err())
+		late = fmt.Errorf("close the broker: connections did not end: %w", ctx.Err())
 	}
 	b.engine.Close()
-	return b.closeStore(ctx)
+	return errors.Join(late, b.closeStore(ctx))
 }
 
 // isCommand reports whether t is <prefix>/NODE/BRIDGE/ENTITY/set.

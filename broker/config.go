@@ -64,8 +64,8 @@ type Limits struct {
 	Subscriptions  int           `yaml:"subscriptions" doc:"Subscriptions of one session."`
 	Connections    int           `yaml:"connections" doc:"Connections in all."`
 	RetainedBytes  int           `yaml:"retained_bytes" doc:"Bytes of retained messages in all."`
-	StoreBytes     int           `yaml:"store_bytes" doc:"Bytes of the journal on disk; beyond, messages that must survive are refused."`
-	StoreReserve   int           `yaml:"store_reserve" doc:"Bytes of the file system that the journal leaves to others."`
+	StoreBytes     int64         `yaml:"store_bytes" doc:"Bytes of the journal on disk; beyond, messages that must survive are refused."`
+	StoreReserve   int64         `yaml:"store_reserve" doc:"Bytes of the file system that the journal leaves to others."`
 }
 
 // Overlapping says how often a message goes to a client several of whose
@@ -166,12 +166,13 @@ func checkResponseInformation(s string) error {
 
 func (l Limits) validate() error {
 	var errs []error
-	check := func(path string, v, low, high int) {
+	check64 := func(path string, v, low, high int64) {
 		if v < low || v > high {
 			errs = append(errs, config.Errorf(path, "must be %d to %d, not %d", low, high, v))
 		}
 	}
-	const big = math.MaxInt32
+	check := func(path string, v, low, high int) { check64(path, int64(v), int64(low), int64(high)) }
+	const big, huge = math.MaxInt32, 1 << 40
 	check("packet_before", l.PacketBefore, 128, 1<<20)
 	check("packet", l.Packet, 1024, 256<<20)
 	check("topic_bytes", l.TopicBytes, 16, 65535)
@@ -188,8 +189,8 @@ func (l Limits) validate() error {
 	check("subscriptions", l.Subscriptions, 1, big)
 	check("connections", l.Connections, 1, big)
 	check("retained_bytes", l.RetainedBytes, 1024, big)
-	check("store_bytes", l.StoreBytes, 64<<20, big)
-	check("store_reserve", l.StoreReserve, 0, big)
+	check64("store_bytes", l.StoreBytes, 64<<20, huge)
+	check64("store_reserve", l.StoreReserve, 0, huge)
 	if l.ConnectTimeout < 100*time.Millisecond || l.ConnectTimeout > time.Minute {
 		errs = append(errs, config.Errorf("connect_timeout", "must be 100ms to 1m, not %v", l.ConnectTimeout))
 	}

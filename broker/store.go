@@ -84,7 +84,7 @@ func (b *Broker) openStore(opts delivery.Options) error {
 func (b *Broker) openDisk() (*journal.Disk, error) {
 	files := journal.OS(b.cfg.Dir)
 	o := journal.Options{
-		SegmentBytes: segmentBytes, MaxBytes: int64(b.cfg.Limits.StoreBytes), ReserveBytes: int64(b.cfg.Limits.StoreReserve),
+		SegmentBytes: segmentBytes, MaxBytes: b.cfg.Limits.StoreBytes, ReserveBytes: b.cfg.Limits.StoreReserve,
 		Alarm: b.alarm,
 	}
 	disk, err := journal.Open(files, o, b.log)
