@@ -94,7 +94,7 @@ func (c *client) message(m bridge.Message, name string) *delivery.Message {
 		Topic: name, Payload: bytes.Clone(m.Payload), QoS: m.QoS, Retain: m.Retain, Origin: c.name,
 	}}
 	if m.Expiry > 0 {
-		d.Expires = time.Now().Add(m.Expiry).Unix()
+		d.Expires = c.b.engine.Now() + int64(m.Expiry/time.Second)
 	}
 	if m.Text || m.ContentType != "" || m.ResponseTopic != "" || m.CorrelationData != nil || m.User != nil {
 		d.Props = &journal.Properties{
@@ -198,7 +198,7 @@ func message(o *delivery.Out) bridge.Message {
 	d := o.Message
 	m := bridge.Message{Topic: d.Topic, Payload: d.Payload, QoS: o.QoS, Retain: o.Retain}
 	if d.Expires != 0 {
-		m.Expiry = max(time.Until(time.Unix(d.Expires, 0)).Truncate(time.Second), time.Second)
+		m.Expiry = time.Duration(max(o.Left, 1)) * time.Second
 	}
 	if p := d.Props; p != nil {
 		m.Text, m.ContentType, m.ResponseTopic, m.CorrelationData = p.Text, p.ContentType, p.ResponseTopic, p.CorrelationData

@@ -41,41 +41,57 @@ func (s *Session) spill() {
 	}
 }
 
-// fetch reads the messages of out from number n on that are on disk. Those that
-// cannot be had, or whose time is over, are dropped; late are the commands among
-// these.
+// fetch completes the messages of out from number n on: it reads those that are on
+// disk, and says how long they live. Those that cannot be had, or whose time is
+// over, are dropped; late are the commands among these.
 //
 // The session may change hands meanwhile: the next connection sends them all
 // again, so what this one has of them does not count.
 func (s *Session) fetch(link Link, out []Out, n int, late []*Message) ([]Out, []*Message) {
 	k := n
 	for i := n; i < len(out); i++ {
-		if o := &out[i]; o.Message == nil && !o.Release {
-			m, err := s.load(link, o.ID)
-			switch {
-			case errors.Is(err, errMoved):
-				clear(out[n:])
-				return out[:n], late
-			case err != nil:
-				s.lose(link, o.ID, &s.stats.Damaged, &s.engine.dropped.Damaged, "damaged on disk")
-				continue
-			case m.expired(s.engine.now()):
-				s.lose(link, o.ID, &s.stats.Expired, &s.engine.dropped.Expired, "expired")
-				if m.Command {
-					late = append(late, m)
-				}
-				continue
-			}
-			o.Message = m
+		o := out[i]
+		err := s.complete(link, &o)
+		switch {
+		case errors.Is(err, errMoved):
+			clear(out[n:])
+			return out[:n], late
+		case errors.Is(err, errExpired) && o.Message.Command:
+			late = append(late, o.Message)
+			continue
+		case err != nil:
+			continue
 		}
-		if k != i {
-			out[k] = out[i]
-		}
+		out[k] = o
 		k++
 	}
 	clear(out[k:])
 	return out[:k], late
 }
+
+// complete is fetch for one message.
+func (s *Session) complete(link Link, o *Out) (err error) {
+	if o.Message == nil && !o.Release {
+		o.Message, err = s.load(link, o.ID)
+		switch {
+		case errors.Is(err, errMoved):
+			return err
+		case err != nil:
+			s.lose(link, o.ID, &s.stats.Damaged, &s.engine.dropped.Damaged, "damaged on disk")
+			return err
+		case o.Message.expired(s.engine.Now()):
+			s.lose(link, o.ID, &s.stats.Expired, &s.engine.dropped.Expired, "expired")
+			return errExpired
+		}
+	}
+	if m := o.Message; m != nil && m.Expires != 0 {
+		o.Left = uint32(max(0, m.Expires-s.engine.Now()))
+	}
+	return nil
+}
+
+// errExpired says that the time of the message is over.
+var errExpired = errors.New("expired")
 
 // errMoved says that the session does not belong to the link any more.
 var errMoved = errors.New("another connection has the session")

@@ -111,6 +111,7 @@ func New(j journal.Journal, opts Options, log *slog.Logger) *Engine {
 		opts.Refused = func(*Message, Refusal) {}
 	}
 	e := &Engine{opts: opts, journal: j, log: log, sessions: make(map[string]*Session), waiting: make(map[Link]struct{})}
+	e.clock.begin()
 	j.Watch(e.committed)
 	return e
 }
@@ -225,28 +226,4 @@ func (e *Engine) raise(next uint64) {
 	for f := e.floor.Load(); f < next && !e.floor.CompareAndSwap(f, next); {
 		f = e.floor.Load()
 	}
-}
-
-// A clock tells the time of day. A board without a battery wakes up in 1970: then
-// it goes on from the latest time that the journal knows, until the network has
-// set it right.
-type clock struct {
-	latest atomic.Int64 // Unix time that was reached for sure
-	since  time.Time    // when latest was learned
-}
-
-func (c *clock) learn(t int64) {
-	if t > c.latest.Load() {
-		c.latest.Store(t)
-	}
-}
-
-// now returns the Unix time in seconds.
-func (e *Engine) now() int64 {
-	now := time.Now()
-	latest := e.clock.latest.Load()
-	if latest == 0 {
-		return now.Unix()
-	}
-	return max(now.Unix(), latest+int64(now.Sub(e.clock.since).Seconds()))
 }

@@ -14,6 +14,8 @@ func (e *Engine) Keep(r *journal.Record) {
 	switch r.Kind {
 	case journal.Published:
 		e.keepMessage(r)
+	case journal.ClockRead:
+		e.clock.keep(e, r)
 	case journal.SessionBegun, journal.Subscribed, journal.WillSet, journal.Owned:
 		if s := e.session(r.Client); s != nil {
 			s.mu.Lock()

@@ -173,7 +173,7 @@ func (e *Engine) Leave(s *Session, link Link, l Leaving) {
 // it.
 func (e *Engine) suspend(s *Session, taken bool) {
 	s.mu.Lock()
-	s.recordBegun(e.now())
+	s.recordBegun(e.Now())
 	s.mu.Unlock()
 	if !taken {
 		for _, g := range s.involved() {
@@ -244,7 +244,7 @@ func (e *Engine) sendWill(s *Session, will *Will) {
 	s.mu.Unlock()
 	m := &Message{Message: will.Message.Message}
 	if will.Expiry > 0 {
-		m.Expires = e.now() + int64(will.Expiry)
+		m.Expires = e.Now() + int64(will.Expiry)
 	}
 	p := e.Publisher(s)
 	r, err := p.Route([]byte(m.Topic))
@@ -284,8 +284,9 @@ func (e *Engine) end(s *Session) {
 	s.mu.Unlock()
 }
 
-// Close stops the timers of all sessions.
+// Close stops all timers.
 func (e *Engine) Close() {
+	e.clock.stop()
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, s := range e.sessions {

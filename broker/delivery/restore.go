@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"time"
 
 	"edge/broker/journal"
 	"edge/internal/topic"
@@ -56,7 +55,9 @@ func (e *Engine) Restore(r *journal.Record) {
 		}
 		return
 	}
-	e.clock.learn(r.Since)
+	if e.clock.learn(r); r.Kind == journal.ClockRead {
+		return
+	}
 	e.draft(r.Client).apply(r)
 }
 
@@ -226,7 +227,7 @@ func (d *draft) find(seq uint64) *item {
 // Restored makes sessions of what Restore was given. Nobody is connected yet, and
 // the journal takes no records.
 func (e *Engine) Restored() {
-	e.clock.since = time.Now()
+	e.clock.begin()
 	for id, d := range e.drafts {
 		e.raise(d.next)
 		if d.begun && len(e.sessions) < e.opts.Sessions {
@@ -321,16 +322,17 @@ func (d *draft) merge() (all ring[item]) {
 // Continue lets time go on for restored sessions, when the journal takes records:
 // wills are sent, and sessions expire.
 func (e *Engine) Continue() {
+	e.readClock()
 	for _, s := range e.all() {
 		s.mu.Lock()
 		offline := int64(0)
 		if s.restored && s.since > 0 {
-			offline = max(0, e.now()-s.since)
+			offline = max(0, e.Now()-s.since)
 		}
 		restored := s.restored
 		s.restored = false
 		if restored && s.since == 0 {
-			s.recordBegun(e.now()) // It lost its connection when the broker ended.
+			s.recordBegun(e.Now()) // It lost its connection when the broker ended.
 		}
 		s.mu.Unlock()
 		if restored {

@@ -63,7 +63,7 @@ func (e *Engine) SendRetained(s *Session, sub journal.Subscription, existed bool
 		return
 	}
 	tag := newTag(&sub, nil)
-	now := e.now()
+	now := e.Now()
 	var over []*Message
 	var wake Link
 	// While the messages are queued no newer ones may be, or the older would

@@ -117,6 +117,7 @@ type Out struct {
 	Message *Message
 	IDs     []uint32 // subscription identifiers
 	ID      uint16   // packet id, 0 at QoS 0
+	Left    uint32   // seconds until the message expires, if it does
 	QoS     byte
 	Retain  bool
 	Dup     bool
@@ -359,7 +360,7 @@ func (s *Session) send(out []Out, limit int) (_ []Out, late []*Message) {
 		}
 		if it.m != nil && it.m.Expires != 0 {
 			if now == 0 {
-				now = s.engine.now()
+				now = s.engine.Now()
 			}
 			if it.m.expired(now) {
 				late = s.expire(it, late)

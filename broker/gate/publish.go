@@ -2,7 +2,6 @@ package gate
 
 import (
 	"encoding/binary"
-	"time"
 
 	"edge/broker/delivery"
 )
@@ -74,7 +73,7 @@ func (c *Conn) publish(head byte, body []byte) error {
 	m := c.message(r, p.payload)
 	m.QoS, m.Retain = qos, head&1 != 0
 	if p.props != nil {
-		if err := describe(m, p.props); err != nil {
+		if err := c.describe(m, p.props); err != nil {
 			return err
 		}
 	}
@@ -141,12 +140,12 @@ func (c *Conn) message(r *delivery.Route, payload []byte) *delivery.Message {
 }
 
 // describe gives m its properties.
-func describe(m *delivery.Message, p *properties) error {
+func (c *Conn) describe(m *delivery.Message, p *properties) error {
 	if p.message.Text && !validText(m.Payload) {
 		return Violation{BadPayload, "the payload is not the UTF-8 that it is said to be"}
 	}
 	if p.got(messageExpiry) {
-		m.Expires = time.Now().Unix() + int64(p.messageExpiry)
+		m.Expires = c.engine.Now() + int64(p.messageExpiry)
 	}
 	if p.has&^(1<<messageExpiry|1<<topicAlias) != 0 {
 		m.Props = &p.message

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"sync"
 	"syscall"
-	"time"
 
 	"edge/broker/delivery"
 )
@@ -288,8 +287,8 @@ func appendProperties(b []byte, o *delivery.Out, a alias) []byte {
 		b = binary.BigEndian.AppendUint16(append(b, topicAlias), a.id)
 	}
 	if m.Expires != 0 {
-		left := max(m.Expires-time.Now().Unix(), 1) // Section 3.3.2.3.3.
-		b = binary.BigEndian.AppendUint32(append(b, messageExpiry), uint32(left))
+		left := max(o.Left, 1) // Section 3.3.2.3.3.
+		b = binary.BigEndian.AppendUint32(append(b, messageExpiry), left)
 	}
 	if m.Props != nil {
 		b = appendMessage(b, m.Props)

@@ -184,7 +184,7 @@ func (d *Disk) damaged(s *segment, records, limit uint64) {
 // must stop.
 func (d *Disk) move(s *segment, f found, dec *decoder) bool {
 	switch f.kind {
-	case SessionBegun, Subscribed, Published, Owned, WillSet:
+	case SessionBegun, Subscribed, Published, Owned, WillSet, ClockRead:
 	default:
 		return true
 	}

@@ -65,6 +65,7 @@ const (
 	WillSet                      // Message, Delay
 	WillCleared                  // the will was sent or revoked
 	Owned                        // PacketID of a QoS 2 PUBLISH by the client is owned; its message is not needed any more
+	ClockRead                    // Since is the time by which messages expire, Sequence the time of day, both like Unix time; no Client
 )
 
 // A Record is one change of state that must survive.
