@@ -1,6 +1,10 @@
 package delivery
 
-import "edge/broker/journal"
+import (
+	"time"
+
+	"edge/broker/journal"
+)
 
 // places are where the newest records of what a session is lie in the journal.
 // Session.mu guards them: a record is appended under it, so that the order of
@@ -42,11 +46,15 @@ func (s *Session) recordEnded() {
 }
 
 // recordWill notes which will s has. That of a session which does not last is
-// kept too: a power cut is the end of a connection without a word.
+// kept too: a power cut is the end of a connection without a word, and what says
+// "online" must not do so for ever because the client has lost its power as well.
 func (s *Session) recordWill() {
 	switch {
-	case s.will != nil && s.durable():
-		r := journal.Record{Kind: journal.WillSet, Client: s.id, Message: &s.will.Message.Message, Delay: s.will.Delay, Expiry: s.will.Expiry}
+	case s.will != nil:
+		r := journal.Record{
+			Kind: journal.WillSet, Client: s.id, Message: &s.will.Message.Message, Delay: s.will.Delay, Expiry: s.will.Expiry,
+			Within: time.Second, // Nobody waits for it.
+		}
 		s.places.will = s.record(&r)
 	case s.places.will != 0:
 		s.record(&journal.Record{Kind: journal.WillCleared, Client: s.id})

@@ -230,7 +230,7 @@ func (e *Engine) Restored() {
 	e.clock.begin()
 	for id, d := range e.drafts {
 		e.raise(d.next)
-		if d.begun && len(e.sessions) < e.opts.Sessions {
+		if (d.begun || d.will != nil) && len(e.sessions) < e.opts.Sessions {
 			e.adopt(id, d)
 		}
 	}
@@ -335,7 +335,10 @@ func (e *Engine) Continue() {
 			s.recordBegun(e.Now()) // It lost its connection when the broker ended.
 		}
 		s.mu.Unlock()
-		if restored {
+		switch {
+		case restored && !s.durable():
+			e.end(s) // All that was left of it is its will.
+		case restored:
 			e.settleAfter(s, offline)
 		}
 	}

@@ -194,3 +194,25 @@ func TestRestartOfGroup(t *testing.T) {
 	}
 	s.close()
 }
+
+// TestRestartSendsWills restarts a broker, as after a power cut, that had a client
+// with a will and a session that ends with its connection.
+func TestRestartSendsWills(t *testing.T) {
+	opts := options()
+	s := openStore(t, t.TempDir(), opts, journal.Options{})
+	will := func(payload string) *Will {
+		return &Will{Message: &Message{Message: journal.Message{Topic: "state", Payload: []byte(payload), QoS: 1, Retain: true}}, Delay: 60}
+	}
+	connect(t, s.e, "gone", Opening{Will: will("1:revoked")}).left(Leaving{Normal: true})
+	connect(t, s.e, "here", Opening{Will: will("1:here is gone")})
+
+	s = s.restart(opts, journal.Options{})
+	expect(t, connect(t, s.e, "c", Opening{}).subscribe("#", 1), "R state 1:here is gone")
+	if n := s.e.Stats().Sessions; n != 1 {
+		t.Errorf("%d sessions, want that of c alone", n)
+	}
+	connect(t, s.e, "here", Opening{}).publish("state", "r1:here is back")
+	s = s.restart(opts, journal.Options{})
+	expect(t, connect(t, s.e, "c", Opening{}).subscribe("#", 1), "R state r1:here is back")
+	s.close()
+}
