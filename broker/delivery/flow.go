@@ -84,7 +84,7 @@ var finished = new(Message)
 // kept no more. A crash that loses this costs a repetition, no message.
 func (s *Session) acknowledged(seq uint64) {
 	if s.durable() {
-		_, _ = s.engine.journal.Append(&journal.Record{Kind: journal.Acknowledged, Client: s.id, Sequence: seq})
+		_, _ = s.engine.journal.Append(&journal.Record{Kind: journal.Acknowledged, Client: s.id, Sequence: seq, Within: lazily})
 	}
 }
 

@@ -16,6 +16,11 @@ type places struct {
 	subs  map[string]journal.Place // by filter; nil while the session does not last
 }
 
+// lazily is how long a record waits for others to be written with it whose loss
+// only repeats something: nobody waits for it, and a flush for each would be one
+// more for each message.
+const lazily = time.Second
+
 // record appends r, whose loss only a later record could make matter; the ticket
 // of that one covers it.
 func (s *Session) record(r *journal.Record) journal.Place {
@@ -30,7 +35,7 @@ func (s *Session) record(r *journal.Record) journal.Place {
 func (s *Session) recordBegun(since int64) {
 	switch {
 	case s.durable():
-		r := journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: s.expiry, Since: since, Sequence: s.places.first}
+		r := journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: s.expiry, Since: since, Sequence: s.places.first, Within: lazily}
 		s.places.begun = s.record(&r)
 	case s.places.begun != 0:
 		s.recordEnded()
@@ -53,11 +58,11 @@ func (s *Session) recordWill() {
 	case s.will != nil:
 		r := journal.Record{
 			Kind: journal.WillSet, Client: s.id, Message: &s.will.Message.Message, Delay: s.will.Delay, Expiry: s.will.Expiry,
-			Within: time.Second, // Nobody waits for it.
+			Within: lazily,
 		}
 		s.places.will = s.record(&r)
 	case s.places.will != 0:
-		s.record(&journal.Record{Kind: journal.WillCleared, Client: s.id})
+		s.record(&journal.Record{Kind: journal.WillCleared, Client: s.id, Within: lazily})
 		s.places.will = 0
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"edge/broker/journal"
 )
@@ -215,4 +217,34 @@ func TestRestartSendsWills(t *testing.T) {
 	s = s.restart(opts, journal.Options{})
 	expect(t, connect(t, s.e, "c", Opening{}).subscribe("#", 1), "R state r1:here is back")
 	s.close()
+}
+
+// TestAcknowledgementsAreLazy counts flushes: one for each message that somebody
+// waits for, and none for what the receiver answers.
+func TestAcknowledgementsAreLazy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := options()
+		opts.MaxExpiry = Forever
+		s := openStore(t, t.TempDir(), opts, journal.Options{})
+		c := connect(t, s.e, "c", lasting()).subscribe("a", 1)
+		p := connect(t, s.e, "p", lasting())
+		time.Sleep(time.Minute)
+		before := s.j.Stats().Flushes
+		for range 5 {
+			ticket, _ := p.send(&Message{Message: journal.Message{Topic: "a", Payload: []byte("x"), QoS: 1}}, 0)
+			s.e.Wait(nil, ticket)
+			for _, o := range c.outs() {
+				c.s.Acknowledge(o.ID, 1)
+			}
+			synctest.Wait()
+		}
+		if n := s.j.Stats().Flushes - before; n != 5 {
+			t.Errorf("%d flushes for 5 messages", n)
+		}
+		time.Sleep(time.Minute)
+		if n := s.j.Stats().Flushes - before; n != 6 {
+			t.Errorf("%d flushes in all, want one more for the last acknowledgement", n)
+		}
+		s.close()
+	})
 }
