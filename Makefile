@@ -29,7 +29,7 @@ check: ## what must be green before a commit: format, lint, vet for ARMv6, tests
 	@GOOS=linux GOARCH=arm GOARM=6 CGO_ENABLED=0 go vet ./...
 	@go test $(TESTFLAGS) ./...
 
-peers: ## install what the tests compare with: mosquitto, its clients, haproxy, qemu-user, mqtt.js (Debian)
+peers: ## install what the tests compare with: mosquitto, its clients, haproxy, strace, qemu-user, mqtt.js (Debian)
 	@build/peers
 
 bench: ## CPU time a message, beside other brokers (BENCH=short)

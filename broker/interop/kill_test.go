@@ -73,10 +73,8 @@ func newKilling(t testing.TB, s *server, seed uint64) *killing {
 	t.Helper()
 	k := &killing{server: s, rand: rand.New(rand.NewPCG(seed, 0))}
 	for i := range 4 {
-		k.publishers = append(k.publishers, &publisher{
-			login: login{version: []version{v311, v5}[i%2], id: fmt.Sprintf("p%d", i), keep: true},
-			rand:  rand.New(rand.NewPCG(seed, uint64(i+1))), sent: make(map[string]int),
-		})
+		l := login{version: []version{v311, v5}[i%2], id: fmt.Sprintf("p%d", i), keep: true}
+		k.publishers = append(k.publishers, newPublisher(l, rand.NewPCG(seed, uint64(i+1))))
 	}
 	sinks := []*sink{}
 	for i, name := range []string{"online", "offline"} {
@@ -84,10 +82,7 @@ func newKilling(t testing.TB, s *server, seed uint64) *killing {
 		c := s.connect(t, l)
 		c.subscribe("kill/#", 2)
 		c.disconnect()
-		sinks = append(sinks, &sink{
-			login: l, rand: rand.New(rand.NewPCG(seed, uint64(i+10))),
-			held: make(map[uint16]bool), logs: make(map[string]*receipt),
-		})
+		sinks = append(sinks, newSink(l, rand.NewPCG(seed, uint64(i+10))))
 	}
 	k.online, k.offline = sinks[0], sinks[1]
 	return k

@@ -28,6 +28,10 @@ type receipt struct {
 	seen    map[int]bool
 }
 
+func newSink(l login, source rand.Source) *sink {
+	return &sink{login: l, rand: rand.New(source), held: make(map[uint16]bool), logs: make(map[string]*receipt)}
+}
+
 // connect opens a connection, perhaps beside the one before.
 func (k *sink) connect(s *server) error {
 	c, present, err := s.call(k.login)

@@ -83,6 +83,10 @@ type publisher struct {
 
 const window = 20
 
+func newPublisher(l login, source rand.Source) *publisher {
+	return &publisher{login: l, rand: rand.New(source), sent: make(map[string]int)}
+}
+
 // connect opens a connection, perhaps beside the one before, and sends again what
 // is not finished (section 4.4).
 func (p *publisher) connect(s *server) error {
@@ -146,7 +150,11 @@ func (p *publisher) post() error {
 	topic := fmt.Sprintf("kill/%s/%d", p.id, qos)
 	n := p.sent[topic]
 	p.sent[topic]++
-	x := &exchange{message: message{topic: topic, qos: qos, id: p.free(), payload: numbered(topic, n)}}
+	return p.push(message{topic: topic, qos: qos, id: p.free(), payload: numbered(topic, n)})
+}
+
+func (p *publisher) push(m message) error {
+	x := &exchange{message: m}
 	p.flights = append(p.flights, x)
 	return p.line.send(x.packet(p.line.v))
 }
