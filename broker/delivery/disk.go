@@ -46,16 +46,17 @@ func (s *Session) spill() {
 // over, are dropped; late are the commands among these.
 //
 // The session may change hands meanwhile: the next connection sends them all
-// again, so what this one has of them does not count.
-func (s *Session) fetch(link Link, out []Out, n int, late []*Message) ([]Out, []*Message) {
+// again, so what this one has of them does not count. That is also what happens
+// when the disk gives nothing: then ok is false.
+func (s *Session) fetch(link Link, out []Out, n int, late []*Message) (_ []Out, _ []*Message, ok bool) {
 	k := n
 	for i := n; i < len(out); i++ {
 		o := out[i]
 		err := s.complete(link, &o)
 		switch {
-		case errors.Is(err, errMoved):
+		case errors.Is(err, errMoved), errors.Is(err, errLater):
 			clear(out[n:])
-			return out[:n], late
+			return out[:n], late, false
 		case errors.Is(err, errExpired) && o.Message.Command:
 			late = append(late, o.Message)
 			continue
@@ -66,7 +67,7 @@ func (s *Session) fetch(link Link, out []Out, n int, late []*Message) ([]Out, []
 		k++
 	}
 	clear(out[k:])
-	return out[:k], late
+	return out[:k], late, true
 }
 
 // complete is fetch for one message.
@@ -76,6 +77,8 @@ func (s *Session) complete(link Link, o *Out) (err error) {
 		switch {
 		case errors.Is(err, errMoved):
 			return err
+		case s.later(err):
+			return errLater
 		case err != nil:
 			s.lose(link, o.ID, &s.stats.Damaged, &s.engine.dropped.Damaged, "damaged on disk")
 			return err
@@ -95,6 +98,28 @@ var errExpired = errors.New("expired")
 
 // errMoved says that the session does not belong to the link any more.
 var errMoved = errors.New("another connection has the session")
+
+// errLater says that the disk does not give a message now.
+var errLater = errors.New("the disk does not give the message")
+
+// later reports whether a message that could not be read because of err may be had
+// later. To drop it since the disk refuses everything for a moment would lose it.
+// But if the disk takes what is written and still does not give the message to the
+// next connection, it never will.
+func (s *Session) later(err error) bool {
+	committed := s.engine.journal.Committed()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.refused = nil
+		return false
+	case errors.Is(err, journal.ErrGone) || s.local || s.refused != nil && committed > *s.refused:
+		return false
+	}
+	s.refused = &committed
+	return true
+}
 
 // load reads the message with packet id, which is on its way to the client.
 func (s *Session) load(link Link, id uint16) (*Message, error) {

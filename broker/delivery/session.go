@@ -54,11 +54,12 @@ type Session struct {
 	flows    journal.Ticket   // of the newest record that a PUBREL or PUBCOMP waits for
 	subs     map[string]journal.Subscription
 	places   places
-	spilled  uint64   // messages in queue below this number were looked at by spill
-	groups   []*group // that it is a member of
-	shared   bool     // queue and sent may have messages of groups
-	taken    bool     // by another connection, which comes next
-	expiry   uint32   // seconds; Forever
+	spilled  uint64          // messages in queue below this number were looked at by spill
+	refused  *journal.Ticket // what was committed when the disk did not give a message; nil: since then it has
+	groups   []*group        // that it is a member of
+	shared   bool            // queue and sent may have messages of groups
+	taken    bool            // by another connection, which comes next
+	expiry   uint32          // seconds; Forever
 	will     *Will
 	timer    *time.Timer // ends an offline session
 	willAt   *time.Timer // sends a delayed will
@@ -296,17 +297,21 @@ func (s *Session) compact() {
 
 // Next appends to out what link may send now, up to about limit bytes, and
 // takes it out of the queue. If it appends nothing, link is woken when there is
-// more. ok is false when the session does not belong to link any more.
+// more. ok is false when the session does not belong to link any more, or when the
+// disk does not give what comes next: then the connection must end, and the next
+// one is sent all of it.
 func (s *Session) Next(link Link, out []Out, limit int) (_ []Out, ok bool) {
 	for n := len(out); ; {
 		var late []*Message
 		out, late, ok = s.take(link, out, limit)
 		taken := len(out)
-		out, late = s.fetch(link, out, n, late)
+		if ok {
+			out, late, ok = s.fetch(link, out, n, late)
+		}
 		for _, m := range late {
 			s.engine.refuse(m, Expired)
 		}
-		if len(out) > n || taken == n {
+		if len(out) > n || taken == n || !ok {
 			return out, ok
 		}
 	}

@@ -69,8 +69,9 @@ func TestTakeOverWhileReading(t *testing.T) {
 	connect(t, s.e, "c", lasting()).subscribe("a", 1).left(Leaving{})
 	p := connect(t, s.e, "p", lasting())
 	for i := range 2 * inMemory {
+		before := s.j.Committed()
 		p.publish("a", fmt.Sprintf("1:%d", i))
-		s.e.Wait(nil, s.j.Committed()+1)
+		s.e.Wait(nil, before+1)
 	}
 	if q := &s.e.session("c").queue; q.at(q.head+ahead).m != nil {
 		t.Fatal("all is in memory")

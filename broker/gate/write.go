@@ -166,7 +166,10 @@ func (c *Conn) wrote(s *scratch, n int) {
 // that is anything, there may be more.
 func (c *Conn) collect(s *scratch, limit int) (closing bool) {
 	if c.isLive() {
-		s.outs, _ = c.session.Next(c, s.outs, limit)
+		var ok bool
+		if s.outs, ok = c.session.Next(c, s.outs, limit); !ok {
+			c.End(ServerBusy) // Unless it has ended already.
+		}
 	}
 	// The packets come after the messages were taken and before them in the
 	// buffer: a SUBACK precedes the retained messages that follow from it.

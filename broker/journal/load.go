@@ -2,7 +2,9 @@ package journal
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 )
@@ -44,7 +46,7 @@ func (d *Disk) Load(p Place) (*Message, error) {
 	f, err := l.read(file, id, p)
 	if err != nil {
 		d.mu.Lock()
-		d.count.Damaged++
+		d.count.Damaged += bit[uint64](errors.Is(err, errDamaged), 1)
 		d.mu.Unlock()
 		return nil, fmt.Errorf("load a message from %s: %w", e.slot.name, err)
 	}
@@ -79,7 +81,7 @@ func (l *loader) read(f File, id uint32, p Place) ([]byte, error) {
 	off := int64(p.offset())
 	n, err := f.ReadAt(l.buf, off)
 	if n < frameHead {
-		return nil, err
+		return nil, shortened(err)
 	}
 	h := parseHead(l.buf)
 	if h.id != id || !h.plausible(maxSegment-off) {
@@ -89,13 +91,22 @@ func (l *loader) read(f File, id uint32, p Place) ([]byte, error) {
 	if h.size() > int64(n) {
 		b = make([]byte, h.size())
 		if m, err := f.ReadAt(b[copy(b, l.buf[:n]):], off+int64(n)); n+m < len(b) {
-			return nil, err
+			return nil, shortened(err)
 		}
 	}
 	if b = b[:h.size()]; !intact(b) {
 		return nil, errDamaged
 	}
 	return b, nil
+}
+
+// shortened is the error of a read that gave too little: the end of a file is
+// damage, another error may pass.
+func shortened(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errDamaged
+	}
+	return err
 }
 
 var errDamaged = fmt.Errorf("the record is damaged: %w", ErrGone)
