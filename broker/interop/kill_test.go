@@ -21,28 +21,18 @@ import (
 func TestKill(t *testing.T) {
 	t.Parallel()
 	stricter(t, "it has acknowledged messages in memory alone")
-	seed := cmp.Or(uint64(setting(t, "EDGE_KILL_SEED", 0)), rand.Uint64()>>1)
-	k := newKilling(t, start(t), seed)
-	began := time.Now()
-	rounds := killRounds(t)
-	for k.round = range rounds {
-		k.turn(t)
-		if t.Failed() {
-			break
-		}
-	}
-	t.Logf("seed %d: %d rounds in %v, %d messages sent, %d acknowledged before a kill, %d lost, %d came again at QoS 1",
-		seed, k.round+1, time.Since(began).Round(time.Millisecond), k.sent(), k.acked, k.lost, k.online.again+k.offline.again)
+	k := newKilling(t, start(t), (*server).kill)
+	k.run(t, rounds(t, "EDGE_KILL_ROUNDS", 50))
 }
 
-// killRounds is how often a test kills the broker.
-func killRounds(t testing.TB) int {
+// rounds is how often a test lets the broker die: as often as a variable of the
+// environment says, and if it is not set, some times in CI and few elsewhere.
+func rounds(t testing.TB, name string, some int) int {
 	t.Helper()
-	usual := 10
-	if os.Getenv("CI") != "" {
-		usual = 50
+	if os.Getenv("CI") == "" {
+		some /= 5
 	}
-	return setting(t, "EDGE_KILL_ROUNDS", usual)
+	return setting(t, name, some)
 }
 
 // setting returns the number in a variable of the environment.
@@ -59,9 +49,11 @@ func setting(t testing.TB, name string, usual int) int {
 	return n
 }
 
-// A killing is a broker that is killed again and again, and its clients.
+// A killing is a broker that dies again and again, and its clients.
 type killing struct {
 	server          *server
+	die             func(*server, testing.TB) // ends the broker and leaves what a new one finds
+	seed            uint64
 	rand            *rand.Rand
 	publishers      []*publisher
 	online, offline *sink
@@ -69,9 +61,10 @@ type killing struct {
 	round, acked, lost int
 }
 
-func newKilling(t testing.TB, s *server, seed uint64) *killing {
+func newKilling(t testing.TB, s *server, die func(*server, testing.TB)) *killing {
 	t.Helper()
-	k := &killing{server: s, rand: rand.New(rand.NewPCG(seed, 0))}
+	seed := cmp.Or(uint64(setting(t, "EDGE_KILL_SEED", 0)), rand.Uint64()>>1)
+	k := &killing{server: s, die: die, seed: seed, rand: rand.New(rand.NewPCG(seed, 0))}
 	for i := range 4 {
 		l := login{version: []version{v311, v5}[i%2], id: fmt.Sprintf("p%d", i), keep: true}
 		k.publishers = append(k.publishers, newPublisher(l, rand.NewPCG(seed, uint64(i+1))))
@@ -88,7 +81,35 @@ func newKilling(t testing.TB, s *server, seed uint64) *killing {
 	return k
 }
 
-// turn is one round: load, kill, start, finish, check.
+// run goes through so many rounds, or until one has failed.
+func (k *killing) run(t testing.TB, rounds int) {
+	t.Helper()
+	k.age(t)
+	began := time.Now()
+	told := began
+	for k.round = 0; k.round < rounds && !t.Failed(); k.round++ {
+		k.turn(t)
+		if now := time.Now(); now.Sub(told) > 10*time.Second {
+			told = now
+			t.Logf("%d of %d rounds, %d messages acknowledged, %d lost", k.round+1, rounds, k.acked, k.lost)
+		}
+	}
+	t.Logf("seed %d: %d rounds in %v, %d messages sent, %d acknowledged before the end of the broker, %d lost, %d came again at QoS 1",
+		k.seed, k.round, time.Since(began).Round(time.Millisecond), k.sent(), k.acked, k.lost, k.online.again+k.offline.again)
+}
+
+// age fills the journal with what is not needed any more, so that from now on it
+// is cleaned under the load of each round.
+func (k *killing) age(t testing.TB) {
+	t.Helper()
+	c := k.server.connect(t, login{id: "age"})
+	for i := range 128 {
+		c.publish(message{topic: "age", qos: 1, retain: true, payload: strings.Repeat(string('a'+rune(i%26)), 1<<19)})
+	}
+	c.disconnect()
+}
+
+// turn is one round: load, the end, start, finish, check.
 func (k *killing) turn(t testing.TB) {
 	before := k.acknowledged()
 	k.load(t)
@@ -98,7 +119,7 @@ func (k *killing) turn(t testing.TB) {
 	k.check(t)
 }
 
-// load lets everybody go until the broker is killed.
+// load lets everybody go until the broker dies.
 func (k *killing) load(t testing.TB) {
 	s := k.server
 	waits := []func(){beside(t, func(testing.TB) { _ = k.online.take(s) })}
@@ -106,7 +127,7 @@ func (k *killing) load(t testing.TB) {
 		waits = append(waits, beside(t, func(testing.TB) { _ = p.press(s) }))
 	}
 	elapse(time.Duration(10+k.rand.IntN(190)) * time.Millisecond)
-	s.kill(t)
+	k.die(s, t)
 	for _, wait := range waits {
 		wait()
 	}

@@ -27,6 +27,7 @@ type listeners struct {
 	unix         string // a path
 	cert, key    string // PEM files for tls
 	config       string // of edge: a file in place of --allow-anonymous and, if it has listeners, of --listen
+	dir          string // for what must survive and for the configuration
 }
 
 // urls returns what `edge run --listen` takes.
@@ -45,7 +46,6 @@ func (l listeners) urls() []string {
 // A server is a running broker.
 type server struct {
 	listeners
-	dir   string // where it keeps what must survive, and its configuration
 	cmd   *exec.Cmd
 	log   log
 	ready chan struct{} // closed by the line that says so
@@ -64,9 +64,9 @@ func start(t testing.TB) *server {
 func startWith(t testing.TB, add func(*listeners), wrapper ...string) *server {
 	t.Helper()
 	for range 5 { // another process may have taken a port in between
-		l := listeners{tcp: freeAddress(t)}
+		l := listeners{tcp: freeAddress(t), dir: t.TempDir()}
 		add(&l)
-		s := &server{listeners: l, dir: t.TempDir()}
+		s := &server{listeners: l}
 		if s.begin(t, wrapper) {
 			return s
 		}
@@ -103,7 +103,7 @@ func (s *server) begin(t testing.TB, wrapper []string) bool {
 // before kept. That one has been stopped or killed.
 func (s *server) again(t testing.TB) *server {
 	t.Helper()
-	next := &server{listeners: s.listeners, dir: s.dir}
+	next := &server{listeners: s.listeners}
 	if !next.begin(t, nil) {
 		t.Fatalf("another process has taken an address of the broker:\n%s", next.log.String())
 	}
