@@ -104,21 +104,34 @@ var errLater = errors.New("the disk does not give the message")
 
 // later reports whether a message that could not be read because of err may be had
 // later. To drop it since the disk refuses everything for a moment would lose it.
-// But if the disk takes what is written and still does not give the message to the
-// next connection, it never will.
+// But if a record that was appended after that is on the disk, and the next
+// connection does not get the message either, nobody ever will.
 func (s *Session) later(err error) bool {
-	committed := s.engine.journal.Committed()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case err == nil:
-		s.refused = nil
+		s.refused = 0
 		return false
-	case errors.Is(err, journal.ErrGone) || s.local || s.refused != nil && committed > *s.refused:
+	case errors.Is(err, journal.ErrGone) || !s.durable():
 		return false
+	case s.refused == 0 || s.refused == uncommitted:
+		s.refused = s.probe()
+		return true
 	}
-	s.refused = &committed
-	return true
+	return s.refused > s.engine.journal.Committed()
+}
+
+// probe returns the ticket of a record that is committed if the disk takes
+// anything. It says nothing new.
+func (s *Session) probe() journal.Ticket {
+	r := s.begun(0)
+	t, err := s.engine.journal.Append(&r)
+	if err != nil {
+		return uncommitted
+	}
+	s.places.begun = r.Place
+	return t
 }
 
 // load reads the message with packet id, which is on its way to the client.

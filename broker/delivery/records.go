@@ -35,11 +35,16 @@ func (s *Session) record(r *journal.Record) journal.Place {
 func (s *Session) recordBegun(since int64) {
 	switch {
 	case s.durable():
-		r := journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: s.expiry, Since: since, Sequence: s.places.first, Within: lazily}
+		r := s.begun(since)
+		r.Within = lazily
 		s.places.begun = s.record(&r)
 	case s.places.begun != 0:
 		s.recordEnded()
 	}
+}
+
+func (s *Session) begun(since int64) journal.Record {
+	return journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: s.expiry, Since: since, Sequence: s.places.first}
 }
 
 // recordEnded notes that s is no more.

@@ -54,12 +54,12 @@ type Session struct {
 	flows    journal.Ticket   // of the newest record that a PUBREL or PUBCOMP waits for
 	subs     map[string]journal.Subscription
 	places   places
-	spilled  uint64          // messages in queue below this number were looked at by spill
-	refused  *journal.Ticket // what was committed when the disk did not give a message; nil: since then it has
-	groups   []*group        // that it is a member of
-	shared   bool            // queue and sent may have messages of groups
-	taken    bool            // by another connection, which comes next
-	expiry   uint32          // seconds; Forever
+	spilled  uint64         // messages in queue below this number were looked at by spill
+	refused  journal.Ticket // of a record appended after the disk did not give a message; 0: since then it has
+	groups   []*group       // that it is a member of
+	shared   bool           // queue and sent may have messages of groups
+	taken    bool           // by another connection, which comes next
+	expiry   uint32         // seconds; Forever
 	will     *Will
 	timer    *time.Timer // ends an offline session
 	willAt   *time.Timer // sends a delayed will
