@@ -41,7 +41,7 @@ type Broker struct {
 	maxConnections int
 
 	disk  *journal.Disk // nil if nothing is kept
-	aside string        // how the files of a journal end that could not be read
+	aside []string      // files of a journal that could not be read
 	ready chan struct{} // closed when self can publish
 
 	mu        sync.Mutex
@@ -73,6 +73,7 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 		return nil, err
 	}
 	b.self = b.client("broker")
+	b.tellAside()
 	close(b.ready)
 	b.engine.Continue()
 	b.sys = newSys(b, cfg)

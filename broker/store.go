@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -73,6 +74,9 @@ func (b *Broker) openStore(opts delivery.Options) error {
 	if err := disk.Start(b.engine.Keep); err != nil {
 		return fmt.Errorf("write the journal in %s: %w", b.cfg.Dir, err)
 	}
+	if b.aside, err = journal.Aside(journal.OS(b.cfg.Dir)); err != nil {
+		return fmt.Errorf("list the journal in %s: %w", b.cfg.Dir, err)
+	}
 	st := b.engine.Stats()
 	b.log.Info("journal read", "records", report.Records, "lost", report.Lost, "bytes", report.Bytes,
 		"sessions", st.Sessions, "queued", st.Queued+st.Inflight, "retained", st.Retained)
@@ -97,8 +101,20 @@ func (b *Broker) openDisk() (*journal.Disk, error) {
 	}
 	b.log.Error("the journal cannot be read; it was moved aside, and the broker starts empty",
 		"dir", b.cfg.Dir, "files", "*"+suffix, "err", err)
-	b.aside = suffix
 	return journal.Open(files, o, b.log)
+}
+
+// tellAside says on a retained topic which files could not be read, as long as
+// they lie beside the journal: an empty broker must not look like a lucky one.
+func (b *Broker) tellAside() {
+	if len(b.aside) == 0 {
+		return
+	}
+	payload, _ := json.Marshal(b.aside) // Strings.
+	m := bridge.Message{Topic: sysPrefix + "journal/aside", Payload: payload, Retain: true}
+	if err := b.self.Publish(context.Background(), m); err != nil {
+		b.log.Error("publish what could not be read of the journal", "err", err)
+	}
 }
 
 // alarm tells at once that the journal takes no more, or that it does again.

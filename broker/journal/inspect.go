@@ -42,9 +42,22 @@ func SetAside(fs FS) (suffix string, err error) {
 	return suffix, nil
 }
 
+// Aside returns the names of files in fs that SetAside or Start renamed, since
+// nothing in them can be read.
+func Aside(fs FS) ([]string, error) {
+	names, err := fs.List()
+	slices.Sort(names)
+	return slices.DeleteFunc(names, func(name string) bool {
+		return !strings.HasPrefix(name, slotPrefix) || !strings.Contains(name, slotSuffix+asideMark)
+	}), err
+}
+
+// asideMark is behind the name that a file had.
+const asideMark = ".damaged-"
+
 func aside(name string) string { return name + asideSuffix() }
 
-func asideSuffix() string { return ".damaged-" + time.Now().UTC().Format("20060102T150405") }
+func asideSuffix() string { return asideMark + time.Now().UTC().Format("20060102T150405") }
 
 // inspect finds out what the files of the store are.
 func (d *Disk) inspect() error {

@@ -44,6 +44,7 @@ func helpTopics() []*cobra.Command {
 const topicsHelp = `PREFIX is "edge" and NODE is the host name unless the configuration says otherwise.
 
   PREFIX/NODE/status                   online or offline; retained
+  PREFIX/NODE/status/attr              JSON: whether the journal takes messages; retained
   PREFIX/NODE/BRIDGE/status            online or offline; retained
   PREFIX/NODE/BRIDGE/meta              JSON: the device and its entities; retained
   PREFIX/NODE/BRIDGE/ENTITY            the state: ON, 21.5; retained

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"edge/broker"
+	"edge/broker/journal"
 	"edge/internal/metrics"
 )
 
@@ -27,6 +28,42 @@ func (n *node) collect(out metrics.Samples) {
 	for name, v := range gauges(&st) {
 		out.Gauge(name, float64(v))
 	}
+	if st.Journal != nil {
+		journalMetrics(st.Journal, out)
+	}
+}
+
+// journalMetrics adds what the journal counts.
+func journalMetrics(j *journal.Stats, out metrics.Samples) {
+	var appended uint64
+	for _, t := range j.Appended {
+		appended += t.Bytes
+	}
+	for name, v := range map[string]uint64{
+		"edge_journal_appended_bytes_total":   appended - uint64(j.Kept),
+		"edge_journal_moved_bytes_total":      uint64(j.Kept),
+		"edge_journal_written_bytes_total":    uint64(j.Disk),
+		"edge_journal_refused_records_total":  j.Refused,
+		"edge_journal_damaged_records_total":  j.Damaged,
+		"edge_journal_failures_total":         j.Failures,
+		"edge_journal_segments_cleaned_total": uint64(j.Cleaned),
+	} {
+		out.Counter(name, v)
+	}
+	out.Gauge("edge_journal_bytes", float64(j.Bytes))
+	out.Gauge("edge_journal_pending_bytes", float64(j.Pending))
+	for _, s := range []journal.State{journal.OK, journal.Full, journal.Failing} {
+		is := 0.0
+		if s == j.State {
+			is = 1
+		}
+		out.Gauge(fmt.Sprintf("edge_journal_state{state=%q}", s), is)
+	}
+	flushes := metrics.Histogram{Counts: j.FlushUnder[:], Sum: j.FlushTime.Seconds()}
+	for _, bound := range journal.FlushBounds() {
+		flushes.Bounds = append(flushes.Bounds, bound.Seconds())
+	}
+	out.Histogram("edge_journal_flush_seconds", flushes)
 }
 
 // counters gives add what has been counted. A label is one of a few words, never

@@ -113,6 +113,9 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
 	defer cancel()
+	if err := n.watchJournal(inner); err != nil {
+		return err
+	}
 	helpers.Go(func() { control.serve(inner) })
 	helpers.Go(func() { n.notify.watchdog(inner, n.alive) })
 	return n.serve(inner)
@@ -216,22 +219,6 @@ func (r *running) ended(ctx context.Context) bool {
 }
 
 func (n *node) stopAll() { n.stop(slices.Sorted(maps.Keys(n.bridges))) }
-
-func (n *node) publishStatus(status string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), publishTime)
-	defer cancel()
-	m := bridge.Message{Topic: n.plan.root() + "/status", Payload: []byte(status), QoS: 1, Retain: true}
-	if err := n.client.Publish(ctx, m); err != nil {
-		return fmt.Errorf("publish status of the hub: %w", err)
-	}
-	return nil
-}
-
-func (n *node) goOffline() {
-	if err := n.publishStatus("offline"); err != nil {
-		n.log.Warn("status is not offline", "err", err)
-	}
-}
 
 func (n *node) closeServer() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)

@@ -16,6 +16,7 @@ import (
 	"edge/bridge/bridgetest"
 	"edge/broker"
 	"edge/broker/delivery"
+	"edge/broker/journal"
 )
 
 // A fakeServer is a broker in memory that remembers what it was told.
@@ -30,7 +31,17 @@ type fakeServer struct {
 
 func (s *fakeServer) URLs() []string              { return []string{"tcp://127.0.0.1:1"} }
 func (s *fakeServer) Client(string) bridge.Client { return &s.memory }
-func (s *fakeServer) Stats() broker.Stats         { return broker.Stats{Dropped: delivery.Dropped{Slow: 7}} }
+
+func (s *fakeServer) Stats() broker.Stats {
+	j := journal.Stats{
+		State: journal.Full, Bytes: 9, Pending: 6, Disk: 8, Kept: 30, Refused: 5, Damaged: 4, Failures: 3, Cleaned: 2,
+		Flushes: 4, FlushTime: 4500 * time.Millisecond,
+	}
+	j.Appended[journal.Published] = journal.Tally{Records: 1, Bytes: 60}
+	j.Appended[journal.SessionBegun] = journal.Tally{Records: 1, Bytes: 40}
+	j.FlushUnder[0], j.FlushUnder[1], j.FlushUnder[len(j.FlushUnder)-1] = 1, 2, 1
+	return broker.Stats{Dropped: delivery.Dropped{Slow: 7}, Journal: &j}
+}
 
 func (s *fakeServer) Reload(cfg broker.Config) error {
 	s.mu.Lock()
@@ -110,6 +121,28 @@ func startNode(t *testing.T) *testNode {
 		t.Fatal("not ready in time")
 	}
 	return n
+}
+
+// TestJournalOnStatus has what the broker says of its journal on status/attr.
+func TestJournalOnStatus(t *testing.T) {
+	n := startNode(t)
+	const topic = "edge/n/status/attr"
+	bridgetest.Expect(t, &n.memory, topic, `{"journal":"ok"}`)
+	for _, step := range []struct{ name, payload, want string }{
+		{"state", "full", `{"journal":"full"}`},
+		{"bytes", "failing", ""},
+		{"aside", `["segment-0001.log.damaged-x"]`, `{"journal":"full","aside":["segment-0001.log.damaged-x"]}`},
+		{"state", "", ""},
+		{"state", "ok", `{"journal":"ok","aside":["segment-0001.log.damaged-x"]}`},
+	} {
+		m := bridge.Message{Topic: "$SYS/broker/journal/" + step.name, Payload: []byte(step.payload), Retain: true}
+		if err := n.memory.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		if step.want != "" {
+			bridgetest.Expect(t, &n.memory, topic, step.want)
+		}
+	}
 }
 
 const twoTicks = `

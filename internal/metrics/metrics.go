@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -60,13 +61,39 @@ func loopback(host string) bool {
 
 // Samples are the numbers of one scrape. A name may have labels:
 // edge_messages_total{qos="0"}. One that is not valid panics.
-type Samples struct{ set *metrics.Set }
+type Samples struct {
+	set        *metrics.Set
+	histograms *bytes.Buffer
+}
 
 // Counter adds a number that only grows.
 func (s Samples) Counter(name string, v uint64) { s.set.GetOrCreateCounter(name).Set(v) }
 
 // Gauge adds a number that comes and goes.
 func (s Samples) Gauge(name string, v float64) { s.set.GetOrCreateGauge(name, nil).Set(v) }
+
+// A Histogram counts values by their size, in the unit of its name.
+type Histogram struct {
+	Bounds []float64 // upper ones, rising
+	Counts []uint64  // one for each bound, and one for what is larger than all
+	Sum    float64
+}
+
+// Histogram adds h under a name without labels.
+func (s Samples) Histogram(name string, h Histogram) {
+	out := s.histograms
+	fmt.Fprintf(out, "# HELP %s\n# TYPE %s histogram\n", name, name)
+	var total uint64
+	for i, n := range h.Counts {
+		total += n
+		bound := "+Inf"
+		if i < len(h.Bounds) {
+			bound = strconv.FormatFloat(h.Bounds[i], 'g', -1, 64)
+		}
+		fmt.Fprintf(out, "%s_bucket{le=%q} %d\n", name, bound, total)
+	}
+	fmt.Fprintf(out, "%s_sum %g\n%s_count %d\n", name, h.Sum, name, total)
+}
 
 // A Server answers scrapes.
 type Server struct {
@@ -163,8 +190,10 @@ func (s *Server) scrape() []byte {
 	defer s.mu.Unlock()
 	var out, process bytes.Buffer
 	set := metrics.NewSet()
-	s.collect(Samples{set})
+	var histograms bytes.Buffer
+	s.collect(Samples{set, &histograms})
 	set.WritePrometheus(&out)
+	out.Write(histograms.Bytes())
 	metrics.WriteProcessMetrics(&process)
 	metrics.WriteFDMetrics(&process)
 	for line := range bytes.Lines(process.Bytes()) {
