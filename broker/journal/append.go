@@ -62,7 +62,7 @@ func (r *Record) replaceable() bool {
 func (d *Disk) add(r *Record, f []byte, now time.Time) (Ticket, error) {
 	kept := d.cleaner.number != 0 && r.Place.number() == d.cleaner.number
 	if err := d.admits(r, len(f), kept); err != nil {
-		d.refused(err, kept || r.Kind != Published)
+		d.refused(r, err, kept)
 		return 0, err
 	}
 	d.ticket++
@@ -199,15 +199,17 @@ func (d *Disk) mayRotate(size int64, message bool) error {
 	return nil
 }
 
-// refused notes that a record was refused; vital ones cannot be had again.
-func (d *Disk) refused(err error, vital bool) {
+// refused notes that a record was refused.
+func (d *Disk) refused(r *Record, err error, kept bool) {
 	d.count.Refused++
-	if vital {
-		d.cleaner.missed++
+	if kept || r.Kind != Published {
+		d.cleaner.missed++ // It cannot be had again.
 	}
 	if errors.Is(err, ErrFull) {
 		d.full = true
 		d.notice()
-		d.nudge(d.tidy)
+		if !kept { // The cleaner would find no more room for it now, and never rest.
+			d.nudge(d.tidy)
+		}
 	}
 }
