@@ -21,6 +21,7 @@ type draft struct {
 	since    int64
 	places   places
 	next     uint64
+	used     uint64 // numbers below it were sent, whether their messages are kept or not
 	subs     map[string]journal.Subscription
 	runs     []*ring[item] // each by number: messages as they came, and those that cleaning has moved behind newer ones
 	early    map[uint64]bool
@@ -50,7 +51,7 @@ func (e *Engine) Restore(r *journal.Record) {
 		return
 	case journal.SessionEnded:
 		if d := e.drafts[r.Client]; d != nil {
-			e.raise(d.next)
+			e.raise(max(d.next, d.used))
 			delete(e.drafts, r.Client)
 		}
 		return
@@ -203,6 +204,7 @@ func (d *draft) queue(it item) {
 // acknowledge forgets the message with number seq. One that is not there yet was
 // acknowledged before it was appended, or its record was cleaned away.
 func (d *draft) acknowledge(seq uint64) {
+	d.used = max(d.used, seq+1)
 	if it := d.find(seq); it != nil {
 		it.flags |= done
 		return
@@ -229,7 +231,7 @@ func (d *draft) find(seq uint64) *item {
 func (e *Engine) Restored() {
 	e.clock.begin()
 	for id, d := range e.drafts {
-		e.raise(d.next)
+		e.raise(max(d.next, d.used))
 		if (d.begun || d.will != nil) && len(e.sessions) < e.opts.Sessions {
 			e.adopt(id, d)
 		}
@@ -257,7 +259,7 @@ func (s *Session) regroup(claims []claim) {
 // adopt makes a session of d.
 func (e *Engine) adopt(id string, d *draft) {
 	s := &Session{
-		engine: e, id: id, next: max(d.next, d.places.first), subs: d.subs, places: d.places,
+		engine: e, id: id, next: max(d.next, d.used, d.places.first), subs: d.subs, places: d.places,
 		received: d.received, expiry: min(d.expiry, e.opts.MaxExpiry), will: d.will, restored: true, since: d.since,
 	}
 	s.lasts.Store(s.expiry > 0)

@@ -1,6 +1,10 @@
 package delivery
 
-import "edge/broker/journal"
+import (
+	"cmp"
+
+	"edge/broker/journal"
+)
 
 // A keepsake is the retained message of a topic.
 type keepsake struct {
@@ -74,8 +78,8 @@ func (e *Engine) SendRetained(s *Session, sub journal.Subscription, existed bool
 			over = append(over, k.m)
 			return true
 		}
-		link, _ := s.push(&item{m: k.m, tag: tag, qos: min(k.m.QoS, sub.QoS), flags: retained | pinned})
-		if link != nil {
+		it := item{m: k.m, tag: tag, qos: min(k.m.QoS, sub.QoS), flags: retained | pinned}
+		if link := e.repeat(s, it); link != nil {
 			wake = link
 		}
 		return true
@@ -85,6 +89,36 @@ func (e *Engine) SendRetained(s *Session, sub journal.Subscription, existed bool
 		wake.Wake()
 	}
 	e.dropExpired(over)
+}
+
+// repeat queues it, a retained message, for s. It is kept as any other message for
+// a session that lasts: after a crash its packet id would be used for another one,
+// which the client, if it has not finished with this one, takes for a repetition.
+func (e *Engine) repeat(s *Session, it item) (wake Link) {
+	within, keep := e.opts.Durability(it.m.Topic)
+	if it.qos == 0 || !s.durable() || !keep {
+		wake, _ = s.push(&it)
+		return wake
+	}
+	m := &Message{Message: it.m.Message, Command: it.m.Command}
+	m.Retain = false // The record must not take the place of the retained message.
+	if it.m = m; it.qos == 2 {
+		m.after.Store(uncommitted)
+	}
+	wake, ok := s.push(&it)
+	if !ok {
+		return wake
+	}
+	r := journal.Record{Kind: journal.Published, Message: &m.Message, Targets: []journal.Target{it.target(s)}, Within: within}
+	t, err := e.journal.Append(&r)
+	m.placed(r.Place)
+	if it.qos == 1 {
+		return wake
+	}
+	if m.setAfter(uint64(t)); err != nil {
+		m.setAfter(withdrawn)
+	}
+	return cmp.Or(s.rouse(), wake)
 }
 
 func (e *Engine) dropExpired(over []*Message) {

@@ -240,6 +240,13 @@ func (h *Held) Break() {
 	h.mu.Unlock()
 }
 
+// Mend ends what Break began.
+func (h *Held) Mend() {
+	h.mu.Lock()
+	h.broken = false
+	h.mu.Unlock()
+}
+
 // Commit commits all that was appended so far.
 func (h *Held) Commit() {
 	h.watching.Lock()
