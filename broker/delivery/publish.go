@@ -84,6 +84,10 @@ func (p *Publisher) retain(r *Route, m *Message, id uint16) (journal.Ticket, Ver
 	e := p.engine
 	e.retainedMu.Lock()
 	defer e.retainedMu.Unlock()
+	var older keepsake
+	if k := e.retained.Get(m.Topic); k != nil {
+		older = *k
+	}
 	slot, ok := e.retain(m)
 	if !ok {
 		return 0, Full
@@ -94,7 +98,10 @@ func (p *Publisher) retain(r *Route, m *Message, id uint16) (journal.Ticket, Ver
 	// What the process itself retains, and what begins with $, the next process
 	// retains anew.
 	t, ok := p.spread(r, m, id, r.keep && !p.session.local && m.Topic[0] != '$')
-	if slot != nil {
+	switch {
+	case !ok:
+		e.reinstate(m.Topic, older)
+	case slot != nil:
 		slot.place = journal.Place(m.place.Load())
 	}
 	return t, verdict(r, ok)

@@ -164,19 +164,11 @@ type claim struct {
 }
 
 func (e *Engine) restoreRetained(r *journal.Record) {
-	k := e.retained.Get(r.Message.Topic)
-	if k != nil {
-		e.dropRetained(k.m)
+	var k keepsake
+	if len(r.Message.Payload) > 0 {
+		k = keepsake{m: &Message{Message: copied(r.Message)}, place: r.Place}
 	}
-	if len(r.Message.Payload) == 0 {
-		return
-	}
-	m := &Message{Message: copied(r.Message)}
-	k = e.retained.At(m.Topic)
-	*k = keepsake{m: m, place: r.Place}
-	e.retainedCount++
-	e.retainedBytes += m.budget()
-	e.retainedPlain += len(m.Payload)
+	e.reinstate(r.Message.Topic, k)
 }
 
 // queue adds it, in place of an older record of the same message.

@@ -52,6 +52,20 @@ func (m *Message) budget() int {
 	return m.size()
 }
 
+// reinstate makes k the retained message of a topic, or has it none if k is empty.
+func (e *Engine) reinstate(topic string, k keepsake) {
+	if now := e.retained.Get(topic); now != nil {
+		e.dropRetained(now.m)
+	}
+	if k.m == nil {
+		return
+	}
+	*e.retained.At(topic) = k
+	e.retainedCount++
+	e.retainedBytes += k.m.budget()
+	e.retainedPlain += len(k.m.Payload)
+}
+
 func (e *Engine) dropRetained(m *Message) {
 	e.retained.Remove(m.Topic)
 	e.retainedBytes -= m.budget()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"edge/broker/journal"
+	"edge/broker/journal/journaltest"
 )
 
 // TestRetainedIsKept restarts while a retained message is on its way: it is sent
@@ -45,4 +46,22 @@ func TestUnkeptNumbers(t *testing.T) {
 	s = s.restart(opts, journal.Options{})
 	defer s.close()
 	expect(t, connect(t, s.e, "c", lasting()), "D a 1:y")
+}
+
+// TestRefusedRetained refuses a retained message: the one before it stays.
+func TestRefusedRetained(t *testing.T) {
+	h := new(journaltest.Held)
+	e := newEngine(t, h, options())
+	p := connect(t, e, "p", Opening{})
+	p.publish("r", "r1:old")
+	h.Break()
+	for _, payload := range []string{"r1:new", "r1:newer"} {
+		if v := p.publish("r", payload); v != Unavailable {
+			t.Errorf("publish %s: verdict %d", payload, v)
+		}
+	}
+	expect(t, connect(t, e, "c", Opening{}).subscribe("r", 1), "R r r1:old")
+	if k := e.retained.Get("r"); k.place != 1 {
+		t.Errorf("its record is at %d, want 1", k.place)
+	}
 }
