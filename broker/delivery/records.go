@@ -22,10 +22,12 @@ type places struct {
 const lazily = time.Second
 
 // record appends r, whose loss only a later record could make matter; the ticket
-// of that one covers it.
-func (s *Session) record(r *journal.Record) journal.Place {
+// of that one covers it. It returns the place of r. If there is no room for it,
+// that of the one before it, which then counts still: the journal would drop it if
+// nobody claimed it.
+func (s *Session) record(r *journal.Record, before journal.Place) journal.Place {
 	if _, err := s.engine.journal.Append(r); err != nil {
-		return 0
+		return before
 	}
 	return r.Place
 }
@@ -37,7 +39,7 @@ func (s *Session) recordBegun(since int64) {
 	case s.durable():
 		r := s.begun(since)
 		r.Within = lazily
-		s.places.begun = s.record(&r)
+		s.places.begun = s.record(&r, s.places.begun)
 	case s.places.begun != 0:
 		s.recordEnded()
 	}
@@ -50,7 +52,7 @@ func (s *Session) begun(since int64) journal.Record {
 // recordEnded notes that s is no more.
 func (s *Session) recordEnded() {
 	if s.places.begun != 0 {
-		s.record(&journal.Record{Kind: journal.SessionEnded, Client: s.id})
+		s.record(&journal.Record{Kind: journal.SessionEnded, Client: s.id}, 0)
 	}
 	s.places = places{first: s.places.first}
 }
@@ -65,9 +67,9 @@ func (s *Session) recordWill() {
 			Kind: journal.WillSet, Client: s.id, Message: &s.will.Message.Message, Delay: s.will.Delay, Expiry: s.will.Expiry,
 			Within: lazily,
 		}
-		s.places.will = s.record(&r)
+		s.places.will = s.record(&r, s.places.will)
 	case s.places.will != 0:
-		s.record(&journal.Record{Kind: journal.WillCleared, Client: s.id, Within: lazily})
+		s.record(&journal.Record{Kind: journal.WillCleared, Client: s.id, Within: lazily}, 0)
 		s.places.will = 0
 	}
 }
@@ -77,6 +79,9 @@ func (s *Session) recordWill() {
 func (s *Session) recordSubscribed(sub journal.Subscription) (journal.Ticket, error) {
 	if !s.durable() {
 		return 0, nil
+	}
+	if s.places.begun == 0 {
+		s.recordBegun(0) // There was no room for it when the session began.
 	}
 	r := journal.Record{Kind: journal.Subscribed, Client: s.id, Subscription: sub}
 	t, err := s.engine.journal.Append(&r)

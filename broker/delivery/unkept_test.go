@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -63,5 +64,39 @@ func TestRefusedRetained(t *testing.T) {
 	expect(t, connect(t, e, "c", Opening{}).subscribe("r", 1), "R r r1:old")
 	if k := e.retained.Get("r"); k.place != 1 {
 		t.Errorf("its record is at %d, want 1", k.place)
+	}
+}
+
+// TestFullSession has no room for the record that a session has lost its
+// connection: the one before it counts still, and is kept.
+func TestFullSession(t *testing.T) {
+	h := new(journaltest.Held)
+	e := newEngine(t, h, options())
+	c := connect(t, e, "c", lasting())
+	h.Break()
+	c.left(Leaving{})
+	h.Mend()
+	before := len(h.Records())
+	e.Keep(&journal.Record{Kind: journal.SessionBegun, Client: "c", Place: 1})
+	if n := len(h.Records()) - before; n != 1 {
+		t.Errorf("%d records are kept of a session, want 1", n)
+	}
+}
+
+// TestUnkeptSession has a client subscribe whose session there was no room for when
+// it began.
+func TestUnkeptSession(t *testing.T) {
+	h := new(journaltest.Held)
+	e := newEngine(t, h, options())
+	h.Break()
+	c := connect(t, e, "c", lasting())
+	h.Mend()
+	c.subscribe("a", 1)
+	var kinds []journal.Kind
+	for _, r := range h.Records() {
+		kinds = append(kinds, r.Kind)
+	}
+	if want := []journal.Kind{journal.SessionBegun, journal.Subscribed}; !slices.Equal(kinds, want) {
+		t.Errorf("the journal has records of kinds %v, want %v", kinds, want)
 	}
 }
