@@ -224,6 +224,9 @@ func (e *Engine) Restored() {
 	e.clock.begin()
 	for id, d := range e.drafts {
 		e.raise(max(d.next, d.used))
+		if !d.begun && len(d.subs) > 0 {
+			d.begun, d.expiry = true, e.opts.MaxExpiry // The record that says so is damaged.
+		}
 		if (d.begun || d.will != nil) && len(e.sessions) < e.opts.Sessions {
 			e.adopt(id, d)
 		}

@@ -2,6 +2,7 @@ package journaltest
 
 import (
 	"bytes"
+	"hash/maphash"
 	"io"
 	"io/fs"
 	"iter"
@@ -114,6 +115,24 @@ func (f *FS) Names() []string {
 	return slices.Sorted(maps.Keys(f.live))
 }
 
+// Sum returns a number that is the same for two FS that a program finds equal,
+// and hardly ever for others.
+func (f *FS) Sum() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var h maphash.Hash
+	h.SetSeed(sumSeed)
+	for _, name := range slices.Sorted(maps.Keys(f.live)) {
+		b := f.live[name].now
+		maphash.WriteComparable(&h, len(b))
+		_, _ = h.WriteString(name)
+		_, _ = h.Write(b)
+	}
+	return h.Sum64()
+}
+
+var sumSeed = maphash.MakeSeed()
+
 // Bytes returns a copy of what is in a file.
 func (f *FS) Bytes(name string) []byte {
 	f.mu.Lock()
@@ -127,6 +146,16 @@ func (f *FS) SetBytes(name string, b []byte) {
 	defer f.mu.Unlock()
 	n := &inode{now: b, disk: b, shared: true}
 	f.live[name], f.disk[name] = n, n
+}
+
+// Rot flips the bits of mask in a byte of a file, as a bad card does.
+func (f *FS) Rot(name string, off int64, mask byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.live[name]
+	n.own()
+	n.now[off] ^= mask
+	n.disk[off] ^= mask
 }
 
 // Clone returns a copy of f as another process would find it if this one were
