@@ -187,11 +187,14 @@ func (f *FS) Clone() *FS {
 	return c
 }
 
+// Crash returns a state that the disk may be in after a power cut now.
+func (f *FS) Crash(r *rand.Rand) *FS { return f.Clone().crash(r) }
+
 // Crashes returns n states that the disk may be in after a power cut now.
 func (f *FS) Crashes(r *rand.Rand, n int) iter.Seq[*FS] {
 	return func(yield func(*FS) bool) {
 		for range n {
-			if !yield(f.Clone().crash(r)) {
+			if !yield(f.Crash(r)) {
 				return
 			}
 		}
