@@ -177,6 +177,7 @@ func (d *Disk) flush(b *batch, start time.Time) error {
 	d.mu.Lock()
 	d.count.flushed(time.Since(start))
 	d.count.Disk += int64(b.bytes)
+	d.count.Blocks += b.blocks()
 	d.mu.Unlock()
 	return nil
 }
@@ -191,6 +192,7 @@ func (d *Disk) bind(c *chunk) error {
 	d.number++
 	l := label{
 		id: newID(), number: d.number, first: sequenceOf(c.buf), safe: d.safe, horizon: d.horizon, start: c.offset,
+		ledger: d.balanceAt(c, time.Now()),
 	}
 	d.mu.Unlock()
 	if _, err := s.file.WriteAt(l.area(), 0); err != nil {
@@ -200,6 +202,7 @@ func (d *Disk) bind(c *chunk) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.count.Disk += labelArea
+	d.count.Blocks += block
 	if len(c.seg.extents) == 0 {
 		d.unbound--
 	}
@@ -258,6 +261,7 @@ func (d *Disk) mark(last bool) {
 	}
 	e, at := *t.at(t.end), t.end
 	t.end += markSize
+	d.count.Blocks += block
 	d.marked = true
 	f := append(beginFrame(nil, d.safe, mark), 0)
 	d.mu.Unlock()

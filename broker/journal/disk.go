@@ -91,6 +91,7 @@ type Disk struct {
 	unproven []*segment // hold records that may not be safe yet
 	debris   []string   // files whose making was cut short
 	ruins    []string   // files in which nothing can be read
+	flaws    []Flaw
 
 	keep  func(*Record)
 	watch func()
@@ -99,6 +100,7 @@ type Disk struct {
 
 	mu       sync.Mutex
 	count    Stats
+	past     ledger    // of the processes before this one
 	changed  sync.Cond // committed, failing or closing
 	closing  bool
 	segments []*segment // the log, oldest first; numbers have no gaps

@@ -80,6 +80,7 @@ func (d *Disk) inspect() error {
 		if err != nil {
 			d.log.Error("a file of the journal cannot be read", "file", name, "error", err)
 			d.ruins = append(d.ruins, name)
+			d.flaws = append(d.flaws, Flaw{name, err.Error()})
 			trouble = err
 		}
 	}
@@ -108,6 +109,7 @@ func (d *Disk) inspectFile(name string) error {
 	}
 	s := &slot{name: name, size: size, file: f}
 	l, err := s.label()
+	d.flaw(s, l)
 	switch {
 	case err == nil && l.id != 0:
 		d.addSegment(s, l)
@@ -131,18 +133,21 @@ func (s *slot) label() (label, error) {
 	w := window{r: s.file, end: s.size}
 	area := w.at(0, labelArea)
 	var best label
-	var intact, newer bool
+	var newer bool
+	intact := 0
 	for _, at := range []int{0, labelCopy} {
 		l, ok, n := parseLabel(area[min(at, len(area)):])
 		newer = newer || n
 		// If they differ, the newer one is about to replace the older one, whose
 		// records were not needed any more.
-		if ok && (!intact || l.number > best.number) {
-			best, intact = l, true
+		if ok && (intact == 0 || l.number > best.number) {
+			best = l
 		}
+		intact += int(bit[byte](ok, 1))
 	}
 	switch {
-	case intact && int64(best.start) <= s.size:
+	case intact > 0 && int64(best.start) <= s.size:
+		s.halved = intact == 1
 		return best, nil
 	case newer:
 		return label{}, errNewer

@@ -23,6 +23,12 @@ type Report struct {
 	// Unfinished is how many intact records were left out because something
 	// before them never reached the disk: nothing in that write was promised.
 	Unfinished uint64
+
+	// Life is what was written into the store, as far as it was counted.
+	Life Life
+
+	// Flaws are the files that are damaged in another way.
+	Flaws []Flaw
 }
 
 // maxDamages bounds a Report.
@@ -34,6 +40,11 @@ type Damage struct {
 	Offset int64
 	Bytes  int64
 	Lost   uint64 // records
+
+	// What the first of them seems to have been, as far as it can be read.
+	Kind    Kind
+	Topic   string
+	Clients []string
 }
 
 func (d Damage) String() string {
@@ -66,6 +77,8 @@ func (d *Disk) Replay(f func(*Record)) (Report, error) {
 		p.run(v)
 		d.resumeAfter(v)
 	}
+	d.recall(&p.wear)
+	p.report.Flaws, p.report.Life = d.flaws, d.past.life()
 	p.report.Segments, p.report.Bytes = len(d.segments), d.used
 	d.count.Damaged += p.report.Lost
 	return p.report, nil
@@ -104,6 +117,7 @@ type replay struct {
 	deliver func(*Record)
 	report  Report
 	dec     decoder
+	wear    wear // of the newest segment
 }
 
 func (p *replay) run(v survey) {
@@ -117,6 +131,9 @@ func (p *replay) run(v survey) {
 		}
 		d.scanSegment(i, next, func(f found) {
 			s.intact += bit[uint64](f.kind != mark && f.sequence <= v.end, 1)
+			if i+1 == len(d.segments) {
+				p.wear.add(f)
+			}
 			at.Offset, at.Bytes = f.from, f.offset-f.from
 			next = p.lost(at, next, min(f.after(), v.proven+1))
 			switch {
@@ -153,6 +170,7 @@ func (p *replay) lost(at Damage, from, to uint64) uint64 {
 	at.Lost = to - from
 	p.report.Lost += at.Lost
 	if len(p.report.Damages) < maxDamages {
+		p.disk.recognize(&at)
 		p.report.Damages = append(p.report.Damages, at)
 		p.disk.log.Error("records of the journal are damaged", "file", at.File, "offset", at.Offset, "bytes", at.Bytes,
 			"records", at.Lost)

@@ -42,6 +42,7 @@ type label struct {
 	safe    uint64
 	horizon uint64
 	start   uint32
+	ledger  ledger
 }
 
 // area returns the beginning of a segment file with label l.
@@ -55,6 +56,7 @@ func (l label) area() []byte {
 	}
 	b = binary.LittleEndian.AppendUint32(b, l.start)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	b = l.ledger.append(b)
 	area := b[:labelArea]
 	copy(area[labelCopy:], b)
 	return area
@@ -77,6 +79,7 @@ func parseLabel(b []byte) (l label, ok, newer bool) {
 		safe:    binary.LittleEndian.Uint64(b[32:]),
 		horizon: binary.LittleEndian.Uint64(b[40:]),
 		start:   binary.LittleEndian.Uint32(b[48:]),
+		ledger:  parseLedger(b[labelSize:]),
 	}, true, false
 }
 
@@ -86,6 +89,7 @@ type slot struct {
 	size     int64
 	file     File
 	writable bool // file is open for writing, too
+	halved   bool // one copy of its label is damaged
 	bad      bool // the disk reported an error for it: it is not used again
 }
 

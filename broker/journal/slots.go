@@ -123,6 +123,7 @@ func (d *Disk) fill(s *slot) error {
 	}
 	d.mu.Lock()
 	d.count.Disk += s.size
+	d.count.Blocks += s.size
 	d.mu.Unlock()
 	return nil
 }

@@ -17,6 +17,7 @@ type Stats struct {
 	Written  [256]Tally
 
 	Disk     int64 // bytes written, with labels and the making of files
+	Blocks   int64 // the same in whole blocks of 4 KiB: a disk is given no less
 	Kept     int64 // of Appended, bytes of old records that the cleaner moved
 	Cleaned  int   // segments freed
 	Refused  uint64
@@ -28,6 +29,8 @@ type Stats struct {
 	FlushTime  time.Duration // in all
 	FlushMax   time.Duration
 	FlushUnder [len(flushBounds) + 1]uint64 // flushes by their time, see FlushBounds
+
+	Life Life // since the store was made
 }
 
 // A Tally counts records.
@@ -69,5 +72,6 @@ func (d *Disk) Stats() Stats {
 	s.State = d.alarm.state
 	s.Segments, s.Spare, s.Bytes = len(d.segments), len(d.spare), d.used
 	s.Live, s.Pending = d.cleaner.live, d.pending()
+	s.Life = d.balance(time.Now()).life()
 	return s
 }

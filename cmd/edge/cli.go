@@ -110,7 +110,7 @@ serial sticks that are plugged into it.
 		c.GroupID = "hub"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{a.subCommand(), a.pubCommand(), a.pinsCommand(), a.portsCommand()} {
+	for _, c := range []*cobra.Command{a.subCommand(), a.pubCommand(), a.pinsCommand(), a.portsCommand(), a.storeCommand()} {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}
