@@ -92,5 +92,8 @@ func (s *Store) Usage() []Usage {
 	return used
 }
 
+// Snapshot returns the files of the store; the caller closes it.
+func (s *Store) Snapshot() (*journal.Snapshot, error) { return s.disk.Snapshot() }
+
 // Close lets go of the files.
 func (s *Store) Close() { _ = s.disk.Close(context.Background()) } // It waits for nothing.

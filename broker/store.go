@@ -138,6 +138,14 @@ func (b *Broker) closeStore(ctx context.Context) error {
 	return b.disk.Close(ctx)
 }
 
+// Snapshot returns what must survive as it is now; the caller closes it.
+func (b *Broker) Snapshot() (*journal.Snapshot, error) {
+	if b.disk == nil {
+		return nil, errors.New("nothing is kept: there is no data directory")
+	}
+	return b.disk.Snapshot()
+}
+
 // sysJournal are the topics about the journal.
 var sysJournal = []struct {
 	name  string

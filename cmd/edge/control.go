@@ -10,16 +10,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
 // A control is the socket in the data directory at which a running hub takes
-// requests of `edge reload`. Who may write into the directory may ask. A
+// requests of `edge reload` and `edge backup`. Who may write into the directory may ask. A
 // request is a line with a verb, the answer is a line of JSON.
 type control struct {
 	listener net.Listener
 	answer   func(ctx context.Context, verb string) reply
+	backup   backupSource
 }
 
 // A reply says what became of a request.
@@ -73,8 +75,10 @@ func openControl(dir string, answer func(context.Context, string) reply) (*contr
 	return c, nil
 }
 
-// serve answers one request after the other until ctx ends.
+// serve answers requests until ctx ends.
 func (c *control) serve(ctx context.Context) {
+	var busy sync.WaitGroup
+	defer busy.Wait()
 	stop := context.AfterFunc(ctx, func() { c.listener.Close() })
 	defer stop()
 	for {
@@ -90,7 +94,7 @@ func (c *control) serve(ctx context.Context) {
 			}
 			continue
 		}
-		c.handle(ctx, conn)
+		busy.Go(func() { c.handle(ctx, conn) })
 	}
 }
 
@@ -99,17 +103,61 @@ func (c *control) handle(ctx context.Context, conn net.Conn) {
 	if err := conn.SetDeadline(time.Now().Add(controlTimeout)); err != nil {
 		return
 	}
+	stopReading := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stopReading()
 	verb, err := bufio.NewReaderSize(conn, 64).ReadSlice('\n')
 	if err != nil {
 		return
 	}
 	// An error of the write means that who asked has gone.
-	_ = json.NewEncoder(conn).Encode(c.answer(ctx, strings.TrimSpace(string(verb))))
+	if verb := strings.TrimSpace(string(verb)); verb == "backup" {
+		stop := context.AfterFunc(ctx, func() { conn.Close() })
+		defer stop()
+		_ = c.backup.send(steadyConn{conn})
+	} else {
+		_ = json.NewEncoder(conn).Encode(c.answer(ctx, verb))
+	}
 }
+
+// A steadyConn has the time of a request for each of its reads and writes, not
+// for all together.
+type steadyConn struct{ net.Conn }
+
+func (c steadyConn) Write(b []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(controlTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+func (c steadyConn) Read(b []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(controlTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(b)
+}
+
+// A noHubError says that nobody answers for a data directory.
+type noHubError struct{ error }
+
+func (e noHubError) Unwrap() error { return e.error }
 
 // ask sends verb to the hub whose data is in dir.
 func ask(ctx context.Context, dir, verb string) (reply, error) {
 	var r reply
+	err := converse(ctx, dir, verb, func(in *bufio.Reader) error {
+		if err := json.NewDecoder(in).Decode(&r); err != nil {
+			return coded(exitUnreachable, fmt.Errorf("ask the hub in %s to %s: %w", dir, verb, err))
+		}
+		return nil
+	})
+	return r, err
+}
+
+// converse sends verb to the hub whose data is in dir, has use read the answer,
+// and returns its error.
+func converse(ctx context.Context, dir, verb string, use func(*bufio.Reader) error) error {
+	var used error
 	err := reach(dir, func(path string) error {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 		if err != nil {
@@ -118,21 +166,19 @@ func ask(ctx context.Context, dir, verb string) (reply, error) {
 		defer conn.Close()
 		stop := context.AfterFunc(ctx, func() { conn.Close() })
 		defer stop()
-		if err := conn.SetDeadline(time.Now().Add(controlTimeout)); err != nil {
+		if _, err := fmt.Fprintln(steadyConn{conn}, verb); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(conn, verb); err != nil {
-			return err
-		}
-		return json.NewDecoder(conn).Decode(&r)
+		used = use(bufio.NewReader(steadyConn{conn}))
+		return nil
 	})
 	switch {
 	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
-		return r, coded(exitUnreachable, fmt.Errorf("no hub runs with the data directory %s; name its own with --data", dir))
+		return coded(exitUnreachable, noHubError{fmt.Errorf("no hub runs with the data directory %s; name its own with --data", dir)})
 	case errors.Is(err, os.ErrPermission):
-		return r, coded(exitRefused, fmt.Errorf("ask the hub in %s: %w; try it as the user that runs the hub", dir, err))
+		return coded(exitRefused, fmt.Errorf("ask the hub in %s: %w; try it as the user that runs the hub", dir, err))
 	case err != nil:
-		return r, coded(exitUnreachable, fmt.Errorf("ask the hub in %s to %s: %w", dir, verb, err))
+		return coded(exitUnreachable, fmt.Errorf("ask the hub in %s to %s: %w", dir, verb, err))
 	}
-	return r, nil
+	return used
 }

@@ -16,6 +16,7 @@ import (
 
 	"edge/bridge"
 	"edge/broker"
+	"edge/broker/journal"
 	"edge/internal/metrics"
 )
 
@@ -43,6 +44,7 @@ type server interface {
 	URLs() []string
 	Client(name string) bridge.Client
 	Stats() broker.Stats
+	Snapshot() (*journal.Snapshot, error)
 	Reload(broker.Config) error
 	Close(context.Context) error
 }
@@ -113,6 +115,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
 	defer cancel()
+	control.backup = backupSource{node: p.Node, file: p.file, snapshot: n.server.Snapshot}
 	if err := n.watchJournal(inner); err != nil {
 		return err
 	}

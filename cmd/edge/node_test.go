@@ -43,6 +43,8 @@ func (s *fakeServer) Stats() broker.Stats {
 	return broker.Stats{Dropped: delivery.Dropped{Slow: 7}, Journal: &j}
 }
 
+func (s *fakeServer) Snapshot() (*journal.Snapshot, error) { return nil, journal.ErrClosed }
+
 func (s *fakeServer) Reload(cfg broker.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
