@@ -20,7 +20,7 @@ func reread(t *testing.T, fs journal.FS) journal.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close(context.Background()) //nolint:errcheck // It was not started.
+	defer d.Close(context.Background())
 	r, err := d.Replay(func(*journal.Record) {})
 	if err != nil {
 		t.Fatal(err)

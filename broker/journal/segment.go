@@ -20,6 +20,7 @@ import (
 //	    40      8  horizon: the lowest sequence that was still needed then
 //	    48      4  start: the offset of the first record
 //	    52      4  CRC32C of all that stands before
+//	    56     28  a ledger, which says how much was written; see there
 //
 // The label is written with the first records, and is safe when they are.
 const (

@@ -35,7 +35,7 @@ func (c *copying) check() error {
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, journal.Dump(fs))
 	}
-	defer d.Close(context.Background()) //nolint:errcheck // It was not started.
+	defer d.Close(context.Background())
 	return c.b.check(s, c.ticket)
 }
 
@@ -164,7 +164,7 @@ func TestSnapshotIsOfOneMoment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer copied.Close(context.Background()) //nolint:errcheck // It was not started.
+	defer copied.Close(context.Background())
 	var topics []string
 	if _, err := copied.Replay(func(r *journal.Record) { topics = append(topics, r.Message.Topic) }); err != nil {
 		t.Fatal(err)

@@ -43,6 +43,7 @@ func journalMetrics(j *journal.Stats, out metrics.Samples) {
 		"edge_journal_appended_bytes_total":   appended - uint64(j.Kept),
 		"edge_journal_moved_bytes_total":      uint64(j.Kept),
 		"edge_journal_written_bytes_total":    uint64(j.Disk),
+		"edge_journal_block_bytes_total":      uint64(j.Blocks), // what a card wears by
 		"edge_journal_refused_records_total":  j.Refused,
 		"edge_journal_damaged_records_total":  j.Damaged,
 		"edge_journal_failures_total":         j.Failures,

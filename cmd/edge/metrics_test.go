@@ -138,7 +138,7 @@ func TestMetricsAreNamed(t *testing.T) {
 		`edge_connections_total{result="refused"} 0`, "edge_bytes_received_total 0", "edge_bytes_sent_total 0",
 		"edge_clients_connected 0", "edge_sessions 0", "edge_subscriptions 0", "edge_retained_messages 0",
 		"edge_retained_bytes 0", "edge_inflight_messages 0", "edge_queued_messages 0", "edge_queued_bytes 0",
-		"edge_journal_appended_bytes_total 70", "edge_journal_moved_bytes_total 30", "edge_journal_written_bytes_total 8",
+		"edge_journal_appended_bytes_total 70", "edge_journal_moved_bytes_total 30", "edge_journal_written_bytes_total 8", "edge_journal_block_bytes_total 12",
 		"edge_journal_refused_records_total 5", "edge_journal_damaged_records_total 4", "edge_journal_failures_total 3",
 		"edge_journal_segments_cleaned_total 2", "edge_journal_bytes 9", "edge_journal_pending_bytes 6",
 		`edge_journal_state{state="ok"} 0`, `edge_journal_state{state="full"} 1`, `edge_journal_state{state="failing"} 0`,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,7 +35,7 @@ func (s *fakeServer) Client(string) bridge.Client { return &s.memory }
 
 func (s *fakeServer) Stats() broker.Stats {
 	j := journal.Stats{
-		State: journal.Full, Bytes: 9, Pending: 6, Disk: 8, Kept: 30, Refused: 5, Damaged: 4, Failures: 3, Cleaned: 2,
+		State: journal.Full, Bytes: 9, Pending: 6, Disk: 8, Blocks: 12, Kept: 30, Refused: 5, Damaged: 4, Failures: 3, Cleaned: 2,
 		Flushes: 4, FlushTime: 4500 * time.Millisecond,
 	}
 	j.Appended[journal.Published] = journal.Tally{Records: 1, Bytes: 60}
@@ -298,6 +299,41 @@ func TestDataDirHasOneOwner(t *testing.T) {
 	}
 	if _, err := ask(t.Context(), dir, "echo"); exitCode(t.Context(), err) != exitUnreachable {
 		t.Errorf("ask a hub that ended = %v, want exit code %d", err, exitUnreachable)
+	}
+}
+
+// TestStopDoesNotWaitForWhoAsks has somebody at the control socket who says
+// nothing, beside whom others are answered.
+func TestStopDoesNotWaitForWhoAsks(t *testing.T) {
+	n := startNode(t)
+	silent, err := net.Dial("unix", filepath.Join(n.dir, "data", controlName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if r := n.reload(t); !r.OK {
+		t.Errorf("reload beside a silent connection answers %+v", r)
+	}
+	late := time.AfterFunc(controlTimeout/2, func() {
+		t.Error("the end of the hub waits for a silent connection")
+		silent.Close()
+	})
+	defer late.Stop()
+	if err := n.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBackupSaysWhy it cannot be had.
+func TestBackupSaysWhy(t *testing.T) {
+	n := startNode(t)
+	file := filepath.Join(t.TempDir(), "hub.edge")
+	code, msg := edge(t, "backup", file, "--data", filepath.Join(n.dir, "data"))
+	if want := "copy the store: " + journal.ErrClosed.Error(); code != exitFailed || !strings.Contains(msg, want) {
+		t.Errorf("backup exits with %d: %q, want %d and %q", code, msg, exitFailed, want)
+	}
+	if left, _ := filepath.Glob(file + "*"); len(left) > 0 {
+		t.Errorf("backup left %q", left)
 	}
 }
 
