@@ -45,7 +45,10 @@ type member struct {
 
 // send writes an offer and the members, or why there are none.
 func (b backupSource) send(w io.Writer) error {
-	o := offer{OK: true, Node: b.node, Config: b.file}
+	o := offer{OK: true, Node: b.node}
+	if path, err := filepath.Abs(b.file); err == nil && b.file != "" {
+		o.Config = path
+	}
 	members, err := b.configuration()
 	if err != nil {
 		return json.NewEncoder(w).Encode(offer{Error: err.Error()})

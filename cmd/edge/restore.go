@@ -58,6 +58,11 @@ type restoring struct {
 }
 
 func (r *restoring) run(ctx context.Context, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	defer f.Close()
 	lock, err := openDataDir(r.data)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
@@ -68,7 +73,7 @@ func (r *restoring) run(ctx context.Context, file string) error {
 		return fmt.Errorf("restore: %w", err)
 	}
 	defer os.RemoveAll(r.temp)
-	if err := r.unpack(ctx, file); err != nil {
+	if err := r.unpack(ctx, f); err != nil {
 		return fmt.Errorf("%s cannot be restored, and nothing was changed: %w", file, err)
 	}
 	if err := r.check(); err != nil {
@@ -83,12 +88,7 @@ func (r *restoring) run(ctx context.Context, file string) error {
 }
 
 // unpack unpacks the backup into r.temp, and checks that it is complete.
-func (r *restoring) unpack(ctx context.Context, file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
+func (r *restoring) unpack(ctx context.Context, f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err

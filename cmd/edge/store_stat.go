@@ -244,6 +244,9 @@ func (a *app) bar(part, all, most int64) string {
 	}
 	long := int((all*barWidth + most - 1) / most)
 	full := min(long, int((part*barWidth+most/2)/most))
+	if part > 0 {
+		full = max(full, 1)
+	}
 	return a.paint(a.out, green, strings.Repeat("█", full)) + a.paint(a.out, dim, strings.Repeat("░", long-full)) +
 		strings.Repeat(" ", barWidth-long)
 }
