@@ -66,7 +66,7 @@ func orderly(t testing.TB, s *server, count int) (clients map[string]string) {
 	for i := range 3 {
 		p := newPublisher(login{version: []version{v311, v5}[i%2], id: fmt.Sprint("p", i), keep: true}, rand.NewPCG(1, uint64(i)))
 		publishers = append(publishers, p)
-		sent = append(sent, beside(t, func(t testing.TB) { must(t, p.march(s, count/3)) }))
+		sent = append(sent, beside(t, func(t testing.TB) { must(t, p.march(s, count/3, 1, 2)) }))
 	}
 	for _, wait := range sent {
 		wait()
@@ -82,9 +82,9 @@ func orderly(t testing.TB, s *server, count int) (clients map[string]string) {
 	return clients
 }
 
-// march publishes n messages, at QoS 1 and 2 in turn, which say who they are: no
-// packet id is used twice.
-func (p *publisher) march(s *server, n int) error {
+// march publishes n messages, at each of the QoS in turn, which say who they are:
+// no packet id is used twice.
+func (p *publisher) march(s *server, n int, qos ...byte) error {
 	err := p.connect(s)
 	for i := 0; err == nil && (i < n || len(p.flights) > 0); {
 		if i == n || len(p.flights) == window {
@@ -92,7 +92,7 @@ func (p *publisher) march(s *server, n int) error {
 			continue
 		}
 		id := p.free()
-		err = p.push(message{topic: "order/" + p.id, qos: byte(1 + i%2), id: id, payload: fmt.Sprintf("<%s %d>", p.id, id)})
+		err = p.push(message{topic: "order/" + p.id, qos: qos[i%len(qos)], id: id, payload: fmt.Sprintf("<%s %d>", p.id, id)})
 		i++
 	}
 	return err
