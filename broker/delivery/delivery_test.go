@@ -432,9 +432,34 @@ func TestWhatCannotBeKept(t *testing.T) {
 	if v := p.publish("a", "0:y"); v != Accepted {
 		t.Errorf("QoS 0 on a broken disk: verdict %d, want Accepted", v)
 	}
-	// At QoS 1 a reader may get what the publisher will send again. At QoS 2 it
-	// must not.
-	expect(t, s, "a 1:x", "a 0:y")
+	expect(t, s, "a 0:y")
+}
+
+// TestRefusedIsNotQueued publishes to a full disk again and again: the queue of a
+// session that is away must not fill, or it would refuse when there is room.
+func TestRefusedIsNotQueued(t *testing.T) {
+	j := new(journaltest.Held)
+	j.Flow()
+	opts := options()
+	opts.QueueMessages = 10
+	e := newEngine(t, j, opts)
+	connect(t, e, "away", Opening{Expiry: 100}).subscribe("a", 2).left(Leaving{})
+	p := connect(t, e, "p", Opening{})
+	p.publish("a", "1:before")
+	j.Break()
+	for i := range 5000 {
+		if v := p.publish("a", fmt.Sprintf("%d:x", 1+i%2)); v != Unavailable {
+			t.Fatalf("message %d on a broken disk: verdict %d, want Unavailable", i, v)
+		}
+	}
+	if s := e.session("away"); s.count != 1 || s.queue.len() > 2048 {
+		t.Errorf("%d messages in %d places are queued, want the one that was accepted", s.count, s.queue.len())
+	}
+	j.Mend()
+	if v := p.publish("a", "1:after"); v != Accepted {
+		t.Errorf("verdict %d when the disk is well again, want Accepted", v)
+	}
+	expect(t, connect(t, e, "away", Opening{Expiry: 100}), "a 1:before", "a 1:after")
 }
 
 // TestRecords checks what is handed to the journal, and what not.

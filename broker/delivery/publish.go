@@ -198,6 +198,8 @@ func (p *Publisher) commit(route *Route, m *Message, id uint16, durable bool) (t
 		if t, err = p.engine.journal.Append(&r); err == nil {
 			m.placed(r.Place)
 			p.session.ownedAt(r.PacketID, r.Place)
+		} else {
+			p.retract()
 		}
 	}
 	if m.QoS == 2 {
@@ -208,6 +210,17 @@ func (p *Publisher) commit(route *Route, m *Message, id uint16, durable bool) (t
 		m.setAfter(after)
 	}
 	return t, err == nil
+}
+
+// retract takes what the journal refused back from the sessions that last. What is
+// not acknowledged is sent again: while the disk takes nothing, their queues would
+// be filled with it.
+func (p *Publisher) retract() {
+	for i := range p.targets {
+		if s := p.engine.session(p.targets[i].Client); s != nil {
+			s.retract(p.targets[i].Sequence)
+		}
+	}
 }
 
 // rouseAll wakes receivers that may have looked at a message before it had a

@@ -271,6 +271,18 @@ func (s *Session) forget(it *item) {
 	s.acknowledged(it.seq)
 }
 
+// retract takes back the message with number seq, if it still waits.
+func (s *Session) retract(seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if it := search(&s.queue, seq); it != nil && !it.gone() {
+		s.unbook(it)
+		it.bury()
+		s.dropped++
+		s.compact()
+	}
+}
+
 // unbook takes a message that leaves the queue out of the books.
 func (s *Session) unbook(it *item) {
 	if it.qos == 0 {
