@@ -12,7 +12,7 @@ ARGS ?=
 TOOL := go tool -modfile=build/tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check peers bench fuzz cross clean
+.PHONY: help run test check peers bench fuzz proof cross clean
 
 help: ## say what there is (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench: ## CPU time a message, beside other brokers (BENCH=short)
 
 fuzz: ## fuzz every decoder for FUZZTIME=30s
 	@build/fuzz $(FUZZTIME)
+
+proof: ## prove for hours that an acknowledgement means "on disk" (KILLS, CUTS, CRASHES)
+	@build/proof
 
 cross: ## build for amd64, arm64, armv7, armv6 into dist/, twice, and run each
 	@build/cross

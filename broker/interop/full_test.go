@@ -129,7 +129,7 @@ func (x *trouble) survives() {
 	if n := len(away.inbox); n > 0 {
 		x.t.Errorf("%d messages came that nobody was told of, the first is %.30q", n, away.inbox[0].payload)
 	}
-	x.t.Logf("%d messages acknowledged, %d refused, none lost", len(x.acked), x.refused)
+	x.t.Logf("%s: %d messages acknowledged, %d refused, none lost", x.t.Name(), len(x.acked), x.refused)
 }
 
 // TestFullDisk fills the file system, and makes room again.
