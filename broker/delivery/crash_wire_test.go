@@ -226,6 +226,9 @@ func (w *world) publishFor(c int, l *line, p *packet) {
 			w.failf("verdict %d on message %d for %b", verdict, p.post, targets)
 		}
 	}
+	if about.retain && about.qos == 0 && verdict == Unavailable {
+		t, answer.no = uncommitted, false // It is retained, but not for long enough to survive.
+	}
 	if about.retain && !answer.no {
 		w.kept[x.about] = append(w.kept[x.about], value{t, p.post, x.empty})
 	}

@@ -247,6 +247,7 @@ func (e *Engine) sendWill(s *Session, will *Will) {
 		m.Expires = e.Now() + int64(will.Expiry)
 	}
 	p := e.Publisher(s)
+	p.last = true
 	r, err := p.Route([]byte(m.Topic))
 	if err == nil {
 		p.Publish(r, m, 0)

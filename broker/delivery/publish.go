@@ -28,6 +28,7 @@ type Publisher struct {
 	wake    []Link
 	targets []journal.Target
 	shares  []share // of the message that is being published
+	last    bool    // nobody sends again what is refused
 }
 
 // maxRoutes bounds the memory of a publisher's route cache.
@@ -99,8 +100,10 @@ func (p *Publisher) retain(r *Route, m *Message, id uint16) (journal.Ticket, Ver
 	// retains anew.
 	t, ok := p.spread(r, m, id, r.keep && !p.session.local && m.Topic[0] != '$')
 	switch {
-	case !ok:
+	case !ok && m.QoS > 0: // Its publisher is told so.
 		e.reinstate(m.Topic, older)
+	case !ok && slot != nil:
+		slot.place = older.place // What is on the disk stays there until something newer is.
 	case slot != nil:
 		slot.place = journal.Place(m.place.Load())
 	}
@@ -198,7 +201,7 @@ func (p *Publisher) commit(route *Route, m *Message, id uint16, durable bool) (t
 		if t, err = p.engine.journal.Append(&r); err == nil {
 			m.placed(r.Place)
 			p.session.ownedAt(r.PacketID, r.Place)
-		} else {
+		} else if !p.last {
 			p.retract()
 		}
 	}
