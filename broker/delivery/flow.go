@@ -88,6 +88,15 @@ func (s *Session) acknowledged(seq uint64) {
 	}
 }
 
+// Settled returns when it is safe what the client is about to be told: that it has
+// a new session, or how its QoS 2 flows stand. It returns false when done is closed.
+func (s *Session) Settled(done <-chan struct{}) bool {
+	s.mu.Lock()
+	t := s.flows
+	s.mu.Unlock()
+	return s.engine.Wait(done, t)
+}
+
 // Receive notes that the client sent PUBREC for packet id: PUBREL may be sent
 // when the ticket is committed, and the message is never sent again. Before that
 // it may not: the client would forget the id, and take the message that a crash

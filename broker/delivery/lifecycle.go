@@ -39,15 +39,16 @@ func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err
 		old.takeOver()
 		old = e.session(o.ID) // It may have ended with its connection.
 	}
+	var ended journal.Ticket
 	if old != nil && o.Clean {
 		e.end(old)
-		old = nil
+		ended, old = old.flows, nil
 	}
 	if old != nil {
 		e.resume(old, o)
 		return old, true, release, nil
 	}
-	s = &Session{engine: e, id: o.ID, next: e.floor.Load(), subs: make(map[string]journal.Subscription)}
+	s = &Session{engine: e, id: o.ID, next: e.floor.Load(), flows: ended, subs: make(map[string]journal.Subscription)}
 	s.places.first = s.next
 	e.mu.Lock()
 	if len(e.sessions) >= e.opts.Sessions {

@@ -49,10 +49,12 @@ func (s *Session) begun(since int64) journal.Record {
 	return journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: s.expiry, Since: since, Sequence: s.places.first}
 }
 
-// recordEnded notes that s is no more.
+// recordEnded notes that s is no more. A client that asked for a new session may be
+// told that it has one when the ticket of flows is committed: a crash would bring
+// the old one back.
 func (s *Session) recordEnded() {
 	if s.places.begun != 0 {
-		s.record(&journal.Record{Kind: journal.SessionEnded, Client: s.id}, 0)
+		s.flows, _ = s.engine.journal.Append(&journal.Record{Kind: journal.SessionEnded, Client: s.id})
 	}
 	s.places = places{first: s.places.first}
 }

@@ -107,3 +107,22 @@ func TestTakeOverWhileReading(t *testing.T) {
 		t.Errorf("the next connection gets %d messages, %+v are lost", len(got), d)
 	}
 }
+
+// TestNewSessionWaits has a client ask for a new session: it may be told that it has
+// one when a crash cannot bring the old one back.
+func TestNewSessionWaits(t *testing.T) {
+	h := new(journaltest.Held)
+	e := newEngine(t, h, options())
+	connect(t, e, "c", lasting()).left(Leaving{})
+	h.Commit()
+	closed := make(chan struct{})
+	close(closed)
+	c := connect(t, e, "c", Opening{Clean: true, Expiry: 10})
+	if c.s.Settled(closed) {
+		t.Error("the new session is told of before the old one has ended for good")
+	}
+	h.Commit()
+	if !c.s.Settled(nil) {
+		t.Error("it is never told of")
+	}
+}

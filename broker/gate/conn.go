@@ -189,6 +189,9 @@ func (c *Conn) Begin() error {
 	c.session, c.present, c.release = s, present, release
 	c.mu.Unlock()
 	c.in.publisher = c.engine.Publisher(s)
+	if !s.Settled(c.closed) {
+		return net.ErrClosed
+	}
 	return nil
 }
 

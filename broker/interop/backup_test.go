@@ -39,7 +39,8 @@ func TestBackup(t *testing.T) {
 	s.kill(t)
 	stop()
 
-	other := &server{listeners: s.listeners, dir: t.TempDir()}
+	other := &server{listeners: s.listeners}
+	other.dir = t.TempDir()
 	command(t, "restore", file, "--data", filepath.Join(other.dir, "data"))
 	command(t, "store", "check", "--data", filepath.Join(other.dir, "data"))
 	other = other.again(t)
