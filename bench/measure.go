@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"edge/bench/peer"
@@ -23,7 +24,8 @@ func measure(ctx context.Context, o options, chosen []Row, say func(string)) (Re
 	}
 	rep := Report{Short: o.short, Machine: describe()}
 	rep.Machine.Placement = place.String()
-	brokers, err := find(ctx, &rep, peer.Source{Edge: o.edge, Dir: dir}, o.peers, say)
+	src := peer.Source{Edge: o.edge, Dir: dir}
+	brokers, err := find(ctx, &rep, src, o.peers, say)
 	if err != nil {
 		return rep, err
 	}
@@ -33,15 +35,46 @@ func measure(ctx context.Context, o options, chosen []Row, say func(string)) (Re
 	if err := place.Enter(); err != nil {
 		return rep, err
 	}
+	var kept []peer.Peer
 	for i, row := range chosen {
 		say := func(what string) { say(fmt.Sprintf("[%d/%d] %s: %s", i+1, len(chosen), row.Title, what)) }
-		results, err := row.measure(ctx, brokers, o.timing(), say)
+		taking := brokers
+		if row.Kept {
+			if kept == nil {
+				say("getting databases ready")
+				if kept, err = keep(ctx, src, brokers); err != nil {
+					return rep, err
+				}
+			}
+			taking = kept
+		}
+		results, err := row.measure(ctx, row.taking(taking), o.timing(), say)
 		if err != nil {
 			return rep, err
 		}
 		rep.Results = append(rep.Results, results...)
 	}
 	return rep, nil
+}
+
+// keep returns the brokers as they are where nothing may be lost.
+func keep(ctx context.Context, src peer.Source, brokers []peer.Peer) ([]peer.Peer, error) {
+	var kept []peer.Peer
+	for _, p := range brokers {
+		k, err := src.Kept(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, k...)
+	}
+	return kept, nil
+}
+
+// taking returns the brokers that the row is about.
+func (row Row) taking(brokers []peer.Peer) []peer.Peer {
+	return slices.DeleteFunc(slices.Clone(brokers), func(p peer.Peer) bool {
+		return row.EdgeOnly && p.Name != tested || len(row.Peers) > 0 && !slices.Contains(row.Peers, p.Name)
+	})
 }
 
 // find looks for the brokers called names; one that is not installed is skipped
@@ -71,9 +104,6 @@ func (row Row) measure(ctx context.Context, brokers []peer.Peer, t Timing, say f
 	rounds := make(map[string][]Result)
 	for range max(row.Rounds, 1) {
 		for _, p := range brokers {
-			if row.EdgeOnly && p.Name != tested {
-				continue
-			}
 			say(p.Name)
 			rounds[p.Name] = append(rounds[p.Name], row.one(ctx, p, t))
 			if ctx.Err() != nil {

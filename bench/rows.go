@@ -31,6 +31,13 @@ type Row struct {
 	// shown, and is no failure of the row.
 	PeersMayLose bool
 
+	// Kept is true where no broker may lose what it has acknowledged: each is set up
+	// for that, and mochi comes with each of its stores.
+	Kept bool
+
+	// Peers names the brokers that take part; empty are all.
+	Peers []string
+
 	// EdgeOnly is true where there is nothing to compare.
 	EdgeOnly bool
 
@@ -79,6 +86,20 @@ var rows = []Row{
 	{Name: "idle", Title: "5 000 idle clients", Unit: "KiB/client", Goal: 16, Measure: idle},
 	{Name: "retained", Title: "100 000 retained messages of 16 bytes", Unit: "MB more", Goal: 40, PeersMayLose: true, Measure: retained},
 	{Name: "burst", Title: "burst of 100 000, QoS 1, to a slow subscriber", Unit: "MB peak", Goal: 60, PeersMayLose: true, Measure: burst},
+	{
+		Name: "durable", Title: "durable QoS 1, subscriber away, 100 bytes, window 100", Unit: µsPerMessage, Goal: 6, Kept: true, PeersMayLose: true,
+		Compare: []string{"time"}, Ratio: map[string]float64{"mochi bolt": 10}, Measure: durable,
+	},
+	{Name: "queued", Title: "1 000 000 messages wait for a subscriber", Unit: "MB resident", Goal: 100, Kept: true, EdgeOnly: true, Measure: queued},
+	{
+		Name: "recovery", Title: "restart with 100 000 queued, 20 000 retained, 500 sessions", Unit: "ms", Goal: 2000, Kept: true,
+		Peers: []string{"edge", "mosquitto"}, Measure: recovery,
+	},
+	{Name: "disk-within", Title: "to the disk at 10 messages/s of 148 bytes, within: 1s", Unit: "GB/day", Goal: 0.75, Kept: true, EdgeOnly: true, Measure: within},
+	{Name: "disk-now", Title: "to the disk at 10 messages/s of 148 bytes, at once", Unit: "GB/day", Goal: 4, Kept: true, PeersMayLose: true, Measure: perDay},
+	{Name: "disk-fast", Title: "to the disk at full speed, 512 bytes, window 100, subscriber there", Unit: "bytes/byte", Goal: 2, Kept: true, PeersMayLose: true, Measure: perByte},
+	{Name: "slow-1", Title: "fdatasync 10 ms slower, window 20", Unit: "ms/message", Goal: 1.43, Kept: true, EdgeOnly: true, Measure: slowDisk(1)},
+	{Name: "slow-8", Title: "fdatasync 10 ms slower, 8 publishers, window 20", Unit: "ms/message", Goal: 0.2, Kept: true, EdgeOnly: true, Measure: slowDisk(8)},
 	{Name: "start", Title: "start to first CONNACK", Unit: "ms", Goal: 300, Measure: start},
 	{Name: "demo", Title: "edge demo, resident when idle", Unit: "MB", Goal: 16, EdgeOnly: true, Measure: demo},
 	{Name: "size", Title: "binary, stripped", Unit: "MB", Goal: 12, EdgeOnly: true, Measure: size},

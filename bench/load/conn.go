@@ -27,13 +27,17 @@ type Conn struct {
 // Dial connects to a broker at addr, host and port, and returns when it has
 // accepted the session.
 func Dial(ctx context.Context, addr, clientID string) (*Conn, error) {
+	return dial(ctx, addr, clientID, wire.AppendConnect(nil, clientID))
+}
+
+func dial(ctx context.Context, addr, clientID string, connect []byte) (*Conn, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	c := &Conn{Conn: nc}
-	p, err := c.ask(wire.AppendConnect(nil, clientID), wire.Connack)
+	p, err := c.ask(connect, wire.Connack)
 	if err == nil && (len(p.Body) != 2 || p.Body[1] != 0) {
 		err = fmt.Errorf("refused: CONNACK % x", p.Body)
 	}

@@ -107,6 +107,16 @@ func (f *Fleet) connect(ctx context.Context, addr string) error {
 // Delivered returns how many messages subscribers have received until now.
 func (f *Fleet) Delivered() int64 { return f.delivered.Load() }
 
+// Acknowledged returns how many messages of publishers have been acknowledged until
+// now, or will be soon: up to a window of them is on its way.
+func (f *Fleet) Acknowledged() int64 {
+	var n int64
+	for _, p := range f.publishers {
+		n += int64(p.sent.Load())
+	}
+	return n
+}
+
 // Failed is closed when a client has lost its connection or read nonsense; Stop
 // then returns why.
 func (f *Fleet) Failed() <-chan struct{} { return f.failed }

@@ -23,7 +23,8 @@ type Peer struct {
 	Version string
 	Path    string // of its binary
 	Place   Placement
-	Built   bool // from this tree, just now
+	Built   bool   // from this tree, just now
+	Under   string // where it gets its directory; empty: that for temporary files
 
 	ready   string // what its log says when it accepts connections
 	command func(path, addr, dir string) ([]string, error)
@@ -166,7 +167,7 @@ func (p Peer) Launch(ctx context.Context) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "bench-"+p.Name)
+	dir, err := os.MkdirTemp(p.Under, "bench-"+strings.ReplaceAll(p.Name, " ", "-"))
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +29,8 @@ type Process struct {
 	Addr string // host and port at which it listens
 
 	cmd    *exec.Cmd
+	place  Placement
+	word   string // of its log, when it is ready
 	dir    string
 	exited chan struct{} // closed when the process has ended
 	ready  chan struct{} // closed when its log said so
@@ -41,7 +44,7 @@ type Process struct {
 // that has it.
 func Command(ctx context.Context, place Placement, argv []string, dir, ready string) (*Process, error) {
 	p := &Process{
-		cmd: exec.CommandContext(ctx, argv[0], argv[1:]...), dir: dir,
+		cmd: exec.CommandContext(ctx, argv[0], argv[1:]...), place: place, word: ready, dir: dir,
 		exited: make(chan struct{}), ready: make(chan struct{}),
 	}
 	p.cmd.Dir = dir
@@ -106,6 +109,38 @@ func (p *Process) fault(what string) error {
 
 // Stop ends the process, by force if it does not obey, and removes its directory.
 func (p *Process) Stop() error {
+	p.end()
+	return os.RemoveAll(p.dir)
+}
+
+// Again ends the process and starts it anew in the same directory, at the same
+// address. It does not wait until that is ready.
+func (p *Process) Again(ctx context.Context) (*Process, error) {
+	p.end()
+	again, err := Command(ctx, p.place, p.cmd.Args, p.dir, p.word)
+	if err != nil {
+		return nil, err
+	}
+	again.Addr = p.Addr
+	return again, nil
+}
+
+// Written returns how many bytes the process has had written to block devices
+// (proc_pid_io(5)).
+func (p *Process) Written() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("read what the broker has written: %w", err)
+	}
+	for line := range bytes.Lines(status) {
+		if value, ok := bytes.CutPrefix(line, []byte("write_bytes: ")); ok {
+			return strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64)
+		}
+	}
+	return 0, errors.New("the kernel does not count what the broker writes")
+}
+
+func (p *Process) end() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -115,7 +150,6 @@ func (p *Process) Stop() error {
 		_ = p.cmd.Process.Kill()
 		<-p.exited
 	}
-	return os.RemoveAll(p.dir)
 }
 
 // CPU returns the time that all threads of the process have run, in user space

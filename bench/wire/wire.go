@@ -107,10 +107,15 @@ func (p Packet) ID() (uint16, error) {
 }
 
 // AppendConnect appends a CONNECT with a clean session (section 3.1).
-func AppendConnect(b []byte, clientID string) []byte {
+func AppendConnect(b []byte, clientID string) []byte { return appendConnect(b, clientID, 0x02) }
+
+// AppendResume appends a CONNECT to a session that outlives its connection.
+func AppendResume(b []byte, clientID string) []byte { return appendConnect(b, clientID, 0) }
+
+func appendConnect(b []byte, clientID string, flags byte) []byte {
 	b = append(b, byte(Connect)<<4)
 	b = appendLength(b, 10+2+len(clientID))
-	b = append(b, 0, 4, 'M', 'Q', 'T', 'T', 4, 0x02)
+	b = append(b, 0, 4, 'M', 'Q', 'T', 'T', 4, flags)
 	b = binary.BigEndian.AppendUint16(b, keepAlive)
 	return appendString(b, clientID)
 }
