@@ -2,7 +2,6 @@ package interop
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,7 +83,7 @@ func countTo(c *client, acked *atomic.Int64, done <-chan struct{}) {
 // a subscriber that takes it all. stop waits for them after the broker has gone.
 func press(t testing.TB, s *server) (stop func()) {
 	t.Helper()
-	k := newKilling(t, s, rand.Uint64()>>1)
+	k := newKilling(t, s, nil)
 	waits := []func(){beside(t, func(testing.TB) { _ = k.online.take(s) })}
 	for _, p := range k.publishers[:2] {
 		waits = append(waits, beside(t, func(testing.TB) { _ = p.press(s) }))
