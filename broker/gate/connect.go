@@ -70,13 +70,13 @@ func (k *Connect) decode(c *cursor, lim *Limits) error {
 		p = c.properties(connect, lim.UserProperties)
 	}
 	k.maxPacket, k.problemInfo = p.maximumPacketSize, p.problemInfo == 1 // CONNACK must know them now.
-	k.ClientID = c.at("client identifier").text()
+	k.ClientID = c.at("client identifier").name()
 	var willErr error
 	if flags&4 != 0 {
 		willErr = k.decodeWill(c, flags, lim)
 	}
 	if k.HasUser {
-		k.Username = c.at("user name").text()
+		k.Username = c.at("user name").name()
 	}
 	if k.HasPass {
 		k.Password = bytes.Clone(c.at("password").binary())
@@ -93,7 +93,7 @@ func (k *Connect) decode(c *cursor, lim *Limits) error {
 // checkFlags checks the connect flags (sections 3.1.2.3 to 3.1.2.9).
 func (k *Connect) checkFlags(c *cursor, flags byte) {
 	switch {
-	case flags&1 != 0:
+	case flags&1 != 0 && k.Version > 3: // MQTT 3.1 does not use it.
 		c.refuse(Malformed, "has the reserved bit")
 	case flags&4 == 0 && flags&0x38 != 0:
 		c.refuse(Malformed, "has QoS or retain of a will, but no will")

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"edge/broker/delivery"
+	"edge/internal/topic"
 )
 
 // maxBlock is the size of a block of payloads of a busy connection, in bytes.
@@ -109,7 +110,7 @@ func (c *Conn) route(name []byte, p *properties) (*delivery.Route, error) {
 		return r, nil
 	case len(name) == 0:
 		return nil, Violation{ProtocolError, "a topic must have a name"}
-	case !validText(name) || hasWildcard(string(name)):
+	case topic.CheckName(string(name)) != nil:
 		return nil, Violation{Malformed, err.Error()}
 	}
 	return nil, Violation{BadTopic, err.Error()}

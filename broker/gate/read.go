@@ -82,11 +82,14 @@ func (c *Conn) step() error {
 
 // first handles CONNECT, which must be the first packet (section 3.1).
 func (c *Conn) first(head byte, body []byte) error {
-	if head != connect<<4 {
+	if head>>4 != connect {
 		return errNotMQTT
 	}
 	c.limits.Counters.connects.Add(1)
 	k, err := decodeConnect(body, c.limits)
+	if head&15 != 0 && (k == nil || k.Version != 3) {
+		return errNotMQTT // MQTT 3.1 does not use the flags (its section 3.1).
+	}
 	c.connect = k
 	if err != nil {
 		return err
@@ -145,7 +148,7 @@ func (c *Conn) packet() (raw, body []byte, err error) {
 			switch {
 			case n < 0:
 				return nil, nil, Violation{Malformed, "the length of the packet is no variable byte integer"}
-			case c.connect == nil && b[0] != connect<<4:
+			case c.connect == nil && b[0]>>4 != connect:
 				return nil, nil, errNotMQTT
 			case n > 0 && total > limit:
 				return nil, nil, Violation{TooLarge, fmt.Sprintf("the packet has %d bytes; at most %d are allowed", total, limit)}

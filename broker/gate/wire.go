@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
+
+	"edge/internal/topic"
 )
 
 // Packet types (MQTT 5.0, section 2.1.2).
@@ -30,8 +32,8 @@ const (
 // (MQTT 5.0, section 2.1.3); PUBLISH has none reserved.
 var flagsOf = [16]byte{pubrel: 2, subscribe: 2, unsubscribe: 2}
 
-// checkFlags checks the reserved flags of a packet that is no PUBLISH. MQTT 3.1
-// had DUP in packets that could be sent again (its section 2.1); it says nothing
+// checkFlags checks the reserved flags of a packet that is neither PUBLISH nor
+// CONNECT. MQTT 3.1 had DUP in packets that could be sent again (its section 2.1); it says nothing
 // that we need, and is cleared for mochi, which does not know it.
 func checkFlags(raw []byte, version byte) error {
 	want := flagsOf[raw[0]>>4]
@@ -123,6 +125,16 @@ func (c *cursor) text() string {
 		return ""
 	}
 	return string(v)
+}
+
+// name reads the UTF-8 string that names a client or user.
+func (c *cursor) name() string {
+	s := c.text()
+	if !topic.Printable(s) {
+		c.refuse(Malformed, "has a control character or a non-character")
+		return ""
+	}
+	return s
 }
 
 // validText reports whether v is UTF-8 without U+0000; utf8.Valid refuses

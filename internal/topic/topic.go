@@ -69,8 +69,25 @@ func check(s string) error {
 		return errors.New("contains U+0000")
 	case !utf8.ValidString(s):
 		return errors.New("is not UTF-8")
+	case !Printable(s):
+		return errors.New("contains a control character or a non-character")
 	}
 	return nil
+}
+
+// Printable reports whether s, which is UTF-8, is free of control characters and
+// non-characters, which a server may refuse (MQTT 5.0, section 1.5.4): a name
+// that has them reads like another one in lists and logs.
+func Printable(s string) bool {
+	for _, r := range s {
+		switch {
+		case r < ' ', r >= 0x7F && r <= 0x9F: // Control characters.
+			return false
+		case r >= 0xFDD0 && r <= 0xFDEF, r&0xFFFE == 0xFFFE: // Non-characters.
+			return false
+		}
+	}
+	return true
 }
 
 // quote keeps a stranger's long topic out of the log.

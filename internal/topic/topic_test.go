@@ -79,6 +79,14 @@ func TestCheck(t *testing.T) {
 		{"a\x00", "U+0000", "U+0000"},
 		{"a\xff", "UTF-8", "UTF-8"},
 		{"a\xed\xa0\x80", "UTF-8", "UTF-8"}, // A surrogate, section 1.5.4.
+		{"a\x1f", "control", "control"},     // The ends of the ranges that a server may refuse.
+		{"a\x7f", "control", "control"},
+		{"a\u009f", "control", "control"},
+		{"\ufdd0", "non-char", "non-char"},
+		{"\ufdef", "non-char", "non-char"},
+		{"\U0001fffe", "non-char", "non-char"},
+		{"\uffff", "non-char", "non-char"},
+		{" ~\u00a0\ufdcf\ufdf0\ufeff\ufffd\U0002a6d4", "", ""}, // And their neighbours.
 		{strings.Repeat("a", 65536), "65535", "65535"},
 		{"$share/g/a/#", "wildcard", ""},
 		{"$share/g", "", "GROUP"},
