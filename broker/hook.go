@@ -116,7 +116,31 @@ func (k *control) Handle(kind byte, body []byte) error {
 	if err := decode(bytes.Clone(body)); err != nil {
 		return fmt.Errorf("mochi cannot read what the gate has checked: %w", err)
 	}
+	if kind == packets.Unsubscribe {
+		return k.unsubscribe(pk)
+	}
 	return k.b.server.InjectPacket(k.client, pk)
+}
+
+// unsubscribe drops subscriptions and answers. Mochi would tell a client that it
+// had a subscription where only another client has it.
+func (k *control) unsubscribe(pk packets.Packet) error {
+	filters, codes := make([]string, len(pk.Filters)), make([]byte, len(pk.Filters))
+	for i, sub := range pk.Filters {
+		filters[i] = sub.Filter
+		if _, ok := k.client.State.Subscriptions.Get(sub.Filter); !ok {
+			codes[i] = packets.CodeNoSubscriptionExisted.Code
+			continue
+		}
+		k.b.server.Topics.Unsubscribe(sub.Filter, k.client.ID)
+		k.client.State.Subscriptions.Delete(sub.Filter)
+	}
+	conn(k.client).Unsubscribe(filters)
+	return k.client.WritePacket(packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Unsuback},
+		PacketID:    pk.PacketID,
+		ReasonCodes: codes,
+	})
 }
 
 // Leave implements gate.Control.
@@ -142,7 +166,7 @@ func (*hook) ID() string { return "edge" }
 // Provides implements mqtt.Hook.
 func (*hook) Provides(b byte) bool {
 	return bytes.IndexByte([]byte{
-		mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed, mqtt.OnUnsubscribe,
+		mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnSubscribed,
 	}, b) >= 0
 }
 
@@ -209,15 +233,4 @@ func subackCode(r gate.Reason, cl *mqtt.Client) byte {
 		return byte(gate.Unspecified)
 	}
 	return byte(r)
-}
-
-// OnUnsubscribe drops subscriptions.
-func (h *hook) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
-	filters := make([]string, len(pk.Filters))
-	for i := range pk.Filters {
-		filters[i] = pk.Filters[i].Filter
-	}
-	conn(cl).Unsubscribe(filters)
-	pk.Properties.User = nil
-	return pk
 }

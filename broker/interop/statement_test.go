@@ -1,0 +1,212 @@
+package interop
+
+import (
+	"bytes"
+	"testing"
+)
+
+// The tests of this file show statements of the specifications that no other
+// test needs. conformance_test.go has the list of all.
+
+// TestRefusedConnectIsAllThatIsRead sends a message right behind a CONNECT that
+// is refused: it is not published.
+func TestRefusedConnectIsAllThatIsRead(t *testing.T) {
+	each(t, func(t *testing.T, s *server, v version) {
+		topic := "refused/" + v.String()
+		bad := login{version: v, keep: true}
+		if v == v5 {
+			bad = login{version: v, id: "bad", props: properties{text(authentication, "SCRAM")}}
+		}
+		c := s.dial(t)
+		c.v = v
+		m := message{topic: topic, retain: true, payload: "smuggled"}
+		c.write(append(bad.packet().bytes(), m.packet(v).bytes()...))
+		a := c.answer(cCONNACK)
+		if a.code == 0 || a.present {
+			t.Errorf("CONNACK is %+v, want a refusal without session present", a)
+		}
+		c.closed()
+		sub := s.connect(t, login{version: v, id: "sub " + topic})
+		sub.subscribe(topic, 1)
+		sub.nothing()
+	})
+}
+
+// TestTextIsNotChanged has topics that look the same: with and without U+FEFF
+// before them, one character or two for the same letter.
+func TestTextIsNotChanged(t *testing.T) {
+	each(t, func(t *testing.T, s *server, v version) {
+		names := []string{"text/\u00c4", "text/A\u0308", "text/\ufeffa", "text/a", "text/a "}
+		pub := s.connect(t, login{version: v, id: "pub " + v.String()})
+		for i, name := range names {
+			names[i] = v.String() + "/" + name
+		}
+		names = append(names, "\ufeff"+names[3])
+		for _, name := range names {
+			sub := s.connect(t, login{version: v, id: "sub " + v.String()})
+			sub.subscribe(name, 1)
+			for _, other := range names {
+				pub.publish(message{topic: other, qos: 1, payload: other})
+			}
+			if m := sub.receive(); m.topic != name || m.payload != name {
+				t.Errorf("a subscription to %q received %q", name, m.topic)
+			}
+			sub.nothing()
+			sub.disconnect()
+		}
+	})
+}
+
+// TestUnsubscribeFinishesWhatHasBegun unsubscribes in the middle of a delivery
+// at QoS 2.
+func TestUnsubscribeFinishesWhatHasBegun(t *testing.T) {
+	each(t, func(t *testing.T, s *server, v version) {
+		topic := "begun/" + v.String()
+		c := s.connect(t, login{version: v, id: "c " + topic})
+		c.subscribe(topic, 2)
+		c.post(message{topic: topic, qos: 1, payload: "begun"})
+		c.answer(cPUBACK)
+		c.post(message{topic: topic, qos: 2, payload: "begun"})
+		c.answer(cPUBREC)
+		first, second := c.take(), c.take()
+		c.unsubscribe(topic)
+		c.ack(cPUBACK, first.id)
+		c.ack(cPUBREC, second.id)
+		c.wantAck(cPUBREL, second.id)
+		c.ack(cPUBCOMP, second.id)
+		c.publish(message{topic: topic, qos: 1, payload: "too late"})
+		c.nothing()
+	})
+}
+
+// TestIDsAreFreeAfterwards publishes twice with the same packet id, the second
+// time after the first is finished: two messages.
+func TestIDsAreFreeAfterwards(t *testing.T) {
+	each(t, func(t *testing.T, s *server, v version) {
+		topic := "free/" + v.String()
+		sub := s.connect(t, login{version: v, id: "sub " + topic})
+		sub.subscribe(topic, 0)
+		pub := s.connect(t, login{version: v, id: "pub " + topic})
+		for _, qos := range []byte{1, 2} {
+			for _, dup := range []bool{false, true} {
+				pub.publish(message{topic: topic, qos: qos, id: 7, dup: dup, payload: "x"})
+			}
+		}
+		if got := sub.payloads(4); len(got) != 4 {
+			t.Errorf("received %q, want 4 messages", got)
+		}
+		sub.nothing()
+	})
+}
+
+// TestFullWindowStopsMessagesOnly leaves a window of one message unacknowledged:
+// the answers to all else come.
+func TestFullWindowStopsMessagesOnly(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := s.connect(t, login{version: v5, id: "c", props: properties{number[uint16](receiveMaximum, 1)}})
+	c.subscribe("a", 2)
+	for range 3 {
+		c.publish(message{topic: "a", qos: 1, payload: "x"})
+	}
+	m := c.take()
+	c.subscribe("b", 1)
+	c.unsubscribe("b")
+	c.publish(message{topic: "b", qos: 2})
+	c.nothing()
+	c.ack(cPUBACK, m.id)
+	if next := c.take(); next.dup || next.id == 0 {
+		t.Errorf("received %+v after the acknowledgement, want the next message", next)
+	}
+	c.nothing()
+}
+
+// TestRefusedDelivery has subscribers that refuse a message: it is finished, for
+// themselves after they came back and for the others of their group.
+func TestRefusedDelivery(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, tt := range []struct {
+		qos    byte
+		answer kind
+	}{{1, cPUBACK}, {2, cPUBREC}} {
+		refuser := login{version: v5, id: "refuser", keep: true}
+		c := s.connect(t, refuser)
+		c.subscribe("$share/g/work", tt.qos)
+		other := s.connect(t, login{version: v5, id: "other"})
+		pub := s.connect(t, login{version: v5, id: "pub"})
+		pub.publish(message{topic: "work", qos: tt.qos, payload: "refused"})
+		m := c.take()
+		other.subscribe("$share/g/work", tt.qos)
+		c.send(packet{kind: tt.answer, body: []byte{byte(m.id >> 8), byte(m.id), 0x83}})
+		c.nothing()
+		c.drop()
+		again, _ := s.resume(t, refuser)
+		again.nothing()
+		other.nothing()
+		again.unsubscribe("$share/g/work")
+	}
+}
+
+// TestSubscribedAgainRetained subscribes a second time: the retained message
+// comes again, and none is lost.
+func TestSubscribedAgainRetained(t *testing.T) {
+	each(t, func(t *testing.T, s *server, v version) {
+		topic := "again/" + v.String()
+		c := s.connect(t, login{version: v, id: topic})
+		c.publish(message{topic: topic, qos: 1, retain: true, payload: "kept"})
+		for range 2 {
+			c.subscribe(topic, 1)
+			if m := c.receive(); m.payload != "kept" || !m.retain {
+				t.Errorf("received %+v, want the retained message", m)
+			}
+		}
+		c.publish(message{topic: topic, qos: 1, retain: true})
+	})
+}
+
+// TestConnackFlags looks at the bits of CONNACK that must be 0.
+func TestConnackFlags(t *testing.T) {
+	each(t, func(t *testing.T, s *server, v version) {
+		for _, want := range []byte{0, 1} {
+			c := s.dial(t)
+			c.v = v
+			c.send(login{version: v, id: "flags " + v.String(), keep: true}.packet())
+			if v == v31 {
+				want = 0 // It has no session present.
+			}
+			if p := c.next(cCONNACK); p.flags != 0 || p.body[0] != want || p.body[1] != 0 {
+				t.Errorf("CONNACK has flags %#x and body % x, want flags 0 and %02x 00", p.flags, p.body, want)
+			}
+			c.nothing()
+			c.disconnect()
+		}
+	})
+}
+
+// TestUnsubscribeMany has several filters in one packet, of which one is known:
+// one answer, and in MQTT 5 a code for each.
+func TestUnsubscribeMany(t *testing.T) {
+	each(t, func(t *testing.T, s *server, v version) {
+		base := "many/" + v.String()
+		c := s.connect(t, login{version: v, id: base})
+		c.subscribe(base+"/+", 1)
+		c.subscribe(base+"/#", 1)
+		other := s.connect(t, login{version: v, id: "other " + base})
+		other.subscribe(base+"/x", 0) // Somebody else's subscription is not this client's.
+		body, codes := []byte{0x12, 0x34}, []byte{}
+		if v == v5 {
+			body, codes = append(body, 0), []byte{0, 0x11, 0, 0x11}
+		}
+		for _, filter := range []string{"/+", "/x", "/#", "/+"} {
+			body = appendString(body, base+filter)
+		}
+		c.send(packet{cUNSUBSCRIBE, 2, body})
+		want := append([]byte{0x12, 0x34}, body[2:2+v/5]...)
+		if p := c.next(cUNSUBACK); !bytes.Equal(p.body, append(want, codes...)) {
+			t.Errorf("UNSUBACK is % x, want % x", p.body, append(want, codes...))
+		}
+		c.publish(message{topic: base + "/x", qos: 1})
+		c.nothing()
+	})
+}
