@@ -145,6 +145,7 @@ func TestRefusedDelivery(t *testing.T) {
 		again.nothing()
 		other.nothing()
 		again.unsubscribe("$share/g/work")
+		other.disconnect()
 	}
 }
 
@@ -209,4 +210,34 @@ func TestUnsubscribeMany(t *testing.T) {
 		c.publish(message{topic: base + "/x", qos: 1})
 		c.nothing()
 	})
+}
+
+// TestShareExactlyOnce cuts a member of a group amid a message of QoS 2. The
+// message is this member's: it comes again to a session that goes on, and to
+// nobody if the session has ended (section 4.8.2).
+func TestShareExactlyOnce(t *testing.T) {
+	t.Parallel()
+	stricter(t, "it has one window for all sessions")
+	s := start(t)
+	for _, keep := range []bool{true, false} {
+		lost := login{version: v5, id: "lost", keep: keep}
+		c := s.connect(t, lost)
+		c.subscribe("$share/g/once", 2)
+		pub := s.connect(t, login{version: v5, id: "pub"})
+		pub.publish(message{topic: "once", qos: 2, payload: "once"})
+		m := c.take()
+		other := s.connect(t, login{version: v5, id: "other"})
+		other.subscribe("$share/g/once", 2)
+		c.drop()
+		again, _ := s.resume(t, lost)
+		other.nothing()
+		if keep {
+			if r := again.receive(); r.id != m.id || !r.dup {
+				t.Errorf("received %+v after the reconnect, want %+v with DUP", r, m)
+			}
+			again.unsubscribe("$share/g/once")
+		}
+		again.nothing()
+		other.disconnect() // The next round has one member again.
+	}
 }
