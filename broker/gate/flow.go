@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"fmt"
 	"time"
 
 	"edge/broker/delivery"
@@ -14,6 +15,9 @@ func (c *Conn) flow(typ byte, body []byte) error {
 		return err
 	}
 	s := c.session
+	if !c.fitting(typ, id) {
+		return Violation{ProtocolError, fmt.Sprintf("packet type %d does not answer message %d in its flow", typ, id)}
+	}
 	switch typ {
 	case puback:
 		c.acknowledged(s.Acknowledge(id, 1))
@@ -31,6 +35,18 @@ func (c *Conn) flow(typ byte, body []byte) error {
 		return c.acknowledge(pubcomp<<4, id, known(found), t)
 	}
 	return nil
+}
+
+// fitting reports whether a packet of this type may come for the message that
+// has id (section 4.3): another one would never end its flow.
+func (c *Conn) fitting(typ byte, id uint16) bool {
+	switch typ {
+	case puback:
+		return c.session.Answers(id, 1, false)
+	case pubrec, pubcomp:
+		return c.session.Answers(id, 2, typ == pubcomp)
+	}
+	return true
 }
 
 func (c *Conn) acknowledged(wake bool) { c.in.pushSelf = c.in.pushSelf || wake }

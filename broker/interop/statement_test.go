@@ -241,3 +241,84 @@ func TestShareExactlyOnce(t *testing.T) {
 		other.disconnect() // The next round has one member again.
 	}
 }
+
+// TestWrongAnswers answers a message with an acknowledgement of another QoS, or
+// too early: the flow could not go on (section 4.3).
+func TestWrongAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		qos     byte
+		answers []kind
+	}{
+		{"PUBREC for QoS 1", 1, []kind{cPUBREC}},
+		{"PUBCOMP for QoS 1", 1, []kind{cPUBCOMP}},
+		{"PUBACK for QoS 2", 2, []kind{cPUBACK}},
+		{"PUBCOMP before PUBREC", 2, []kind{cPUBCOMP}},
+		{"PUBACK after PUBREC", 2, []kind{cPUBREC, cPUBACK}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			each(t, func(t *testing.T, s *server, v version) {
+				topic := "wrong/" + v.String()
+				c := s.connect(t, login{version: v, id: topic})
+				c.subscribe(topic, 2)
+				s.connect(t, login{version: v, id: "pub " + topic}).publish(message{topic: topic, qos: tt.qos})
+				m := c.take()
+				for _, k := range tt.answers {
+					c.ack(k, m.id)
+				}
+				c.wantGoodbye(0x82)
+			})
+		})
+	}
+}
+
+// TestAnswersTwice repeats acknowledgements, as clients do after a reconnect:
+// there is nothing wrong with that.
+func TestAnswersTwice(t *testing.T) {
+	each(t, func(t *testing.T, s *server, v version) {
+		topic := "twice/" + v.String()
+		c := s.connect(t, login{version: v, id: topic})
+		c.subscribe(topic, 2)
+		c.publish(message{topic: topic, qos: 2})
+		m := c.take()
+		for _, k := range []kind{cPUBREC, cPUBREC} {
+			c.ack(k, m.id)
+			c.wantAck(cPUBREL, m.id)
+		}
+		c.ack(cPUBCOMP, m.id)
+		c.ack(cPUBCOMP, m.id)
+		c.ack(cPUBACK, m.id)
+		c.nothing()
+	})
+}
+
+// TestReasonStringFits has clients that take small packets: the reason comes
+// without its words.
+func TestReasonStringFits(t *testing.T) {
+	t.Parallel()
+	stricter(t, "it has no reason strings")
+	s := start(t)
+	c := s.connect(t, login{version: v5, id: "c", props: properties{number[uint32](maximumPacketSize, 30)}})
+	for qos, k := range map[byte]kind{1: cPUBACK, 2: cPUBREC} {
+		c.post(message{topic: "$SYS/x", qos: qos})
+		if p := c.next(k); len(p.body) != 3 || p.body[2] != 0x87 {
+			t.Errorf("%v is % x, want 0x87 without a reason string", k, p.body)
+		}
+	}
+}
+
+// TestWillNotRetained has a will without the retain flag.
+func TestWillNotRetained(t *testing.T) {
+	each(t, func(t *testing.T, s *server, v version) {
+		topic := "passing/" + v.String()
+		watcher := s.connect(t, login{version: v, id: "watcher " + topic})
+		watcher.subscribe(topic, 1)
+		s.connect(t, login{version: v, id: "mortal " + topic, will: &message{topic: topic, payload: "gone"}}).drop()
+		if m := watcher.receive(); m.payload != "gone" || m.qos != 0 {
+			t.Errorf("received %+v, want the will at QoS 0", m)
+		}
+		watcher.unsubscribe(topic)
+		watcher.subscribe(topic, 1)
+		watcher.nothing()
+	})
+}
