@@ -119,7 +119,7 @@ func strictRows(t *testing.T) strict {
 		t.Fatal(err)
 	}
 	rows := strict{}
-	for _, line := range strings.Split(string(text), "\n") {
+	for line := range strings.SplitSeq(string(text), "\n") {
 		f := strings.Split(line, " | ")
 		if len(f) != 4 {
 			continue
