@@ -347,7 +347,7 @@ func TestFullQueueDropsOldest(t *testing.T) {
 		t.Errorf("%d counted as dropped, want 4997", d)
 	}
 	p.publish("a", "1:next")
-	for _, id := range []uint16{packetID(4998), packetID(4997), packetID(4999)} {
+	for _, id := range []uint16{s.s.packetID(4998), s.s.packetID(4997), s.s.packetID(4999)} {
 		s.s.Acknowledge(id, 1)
 	}
 	expect(t, s, "a 1:next")

@@ -13,7 +13,7 @@ func (s *Session) flight(id uint16) (n uint64, it *item) {
 		return 0, nil
 	}
 	first := s.sent.at(s.sent.head).seq
-	seq := first + (uint64(id-1)+65535-first%65535)%65535
+	seq := first + (uint64(id-1)+65535-(first-s.places.first)%65535)%65535
 	// Where no message was dropped before it was sent, seq-first is its place.
 	n = s.sent.head + min(seq-first, uint64(s.sent.len()-1))
 	if s.sent.at(n).seq != seq {

@@ -146,7 +146,7 @@ const longQueue = 512
 
 // packetID returns the packet id of the message with sequence number seq. It
 // belongs to the message for good, so nothing must be written when it is sent.
-func packetID(seq uint64) uint16 { return uint16(seq%65535) + 1 }
+func (s *Session) packetID(seq uint64) uint16 { return uint16((seq-s.places.first)%65535) + 1 }
 
 // ID returns the client id.
 func (s *Session) ID() string { return s.id }
@@ -358,7 +358,7 @@ func (s *Session) resend(out []Out, limit int) ([]Out, int) {
 		}
 		s.open++
 		limit -= it.bytes()
-		out = append(out, it.out(true))
+		out = append(out, s.out(it, true))
 	}
 	return out, limit
 }
@@ -402,7 +402,7 @@ func (s *Session) send(out []Out, limit int) (_ []Out, late []*Message) {
 		}
 		s.queue.pop()
 		limit -= it.bytes()
-		out = append(out, it.out(false))
+		out = append(out, s.out(&it, false))
 	}
 	return out, late
 }
@@ -452,10 +452,10 @@ func (s *Session) expire(it item, late []*Message) []*Message {
 	return late
 }
 
-func (it *item) out(again bool) Out {
+func (s *Session) out(it *item, again bool) Out {
 	o := Out{Message: it.m, QoS: it.qos, Retain: it.flags&retained != 0, IDs: it.tag.identifiers()}
 	if it.qos > 0 {
-		o.ID = packetID(it.seq)
+		o.ID = s.packetID(it.seq)
 		o.Release = it.flags&released != 0
 		o.Dup = again
 	}

@@ -27,7 +27,7 @@ func (k *Connect) appendConnack(b []byte, v Violation, present bool, lim *Limits
 
 // connack5 returns the CONNACK of MQTT 5.
 func (k *Connect) connack5(v Violation, ack byte, lim *Limits) []byte {
-	p := k.appendReason(nil, v.Detail, 5)
+	p := k.appendReason(nil, k.detail(v), 5)
 	if v.Reason == Success {
 		p = k.appendAnnouncement(p, lim)
 	}
@@ -36,7 +36,7 @@ func (k *Connect) connack5(v Violation, ack byte, lim *Limits) []byte {
 
 // appendDisconnect appends a DISCONNECT for MQTT 5 (section 3.14).
 func (k *Connect) appendDisconnect(b []byte, v Violation) []byte {
-	p := k.appendReason(nil, v.Detail, 4)
+	p := k.appendReason(nil, k.detail(v), 4)
 	if len(p) == 0 {
 		return append(b, disconnect<<4, 1, byte(v.Reason))
 	}
@@ -49,6 +49,17 @@ func appendWithProperties(b []byte, packet byte, head, properties []byte) []byte
 	b = appendVarint(append(b, packet<<4), uint32(len(head)+varintLen(n))+n)
 	b = appendVarint(append(b, head...), n)
 	return append(b, properties...)
+}
+
+// detail returns what a person is told of v. What is wrong with the bytes of a packet
+// concerns those who write clients: they get it where their client says that it
+// wants to know, and not by default (section 3.1.2.11.7). All clients get what is
+// true of the broker: that it is full, or that something is not allowed.
+func (k *Connect) detail(v Violation) string {
+	if !k.problemAsked && (v.Reason == Malformed || v.Reason == ProtocolError) {
+		return ""
+	}
+	return v.Detail
 }
 
 // appendReason appends a Reason String to the properties of a packet that has

@@ -133,7 +133,7 @@ func TestReasonString(t *testing.T) {
 		if len(v.Detail) > 400 || !utf8.ValidString(v.Detail) || strings.IndexByte(v.Detail, 0) >= 0 {
 			t.Errorf("%s: detail %q", r.name, v.Detail)
 		}
-		loud := Connect{Version: 5, problemInfo: true, maxPacket: 40}
+		loud := Connect{Version: 5, problemInfo: true, problemAsked: true, maxPacket: 40}
 		quiet := Connect{Version: 5}
 		if b := loud.appendDisconnect(nil, v); len(b) > 40 || len(v.Detail) > 0 && len(v.Detail) < 30 && len(b) < len(v.Detail) {
 			t.Errorf("%s: DISCONNECT %x for a client that takes 40 bytes", r.name, b)

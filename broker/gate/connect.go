@@ -32,6 +32,7 @@ type Connect struct {
 	aliases       uint16 // topic aliases that may be sent to the client
 	maxPacket     uint32 // 0 is no limit
 	problemInfo   bool
+	problemAsked  bool // by a property, not by default
 	responseInfo  bool
 	will          *delivery.Will
 }
@@ -69,7 +70,8 @@ func (k *Connect) decode(c *cursor, lim *Limits) error {
 	if k.Version == 5 {
 		p = c.properties(connect, lim.UserProperties)
 	}
-	k.maxPacket, k.problemInfo = p.maximumPacketSize, p.problemInfo == 1 // CONNACK must know them now.
+	// CONNACK must know these now.
+	k.maxPacket, k.problemInfo, k.problemAsked = p.maximumPacketSize, p.problemInfo == 1, p.got(problemInfo)
 	k.ClientID = c.at("client identifier").name()
 	var willErr error
 	if flags&4 != 0 {

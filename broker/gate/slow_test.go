@@ -76,18 +76,19 @@ func TestQuietAfterSlowPacket(t *testing.T) {
 	})
 }
 
-// TestReasonStrings connects without a word about problem information: what went
-// wrong is told in words.
+// TestReasonStrings has clients that say nothing about problem information, and one
+// that wants it: what went wrong is told in words, what is wrong with a packet only
+// to the latter.
 func TestReasonStrings(t *testing.T) {
-	const hello = "10 0e 0004 4d515454 05 02 0000 00 0001 63"
-	for _, tt := range []struct{ name, say, want string }{
-		{"DISCONNECT", "82 08 0001 00 0002 6123 00", "wildcard"},
-		{"PUBACK", "32 0a 0004 24535953 0007 00 78", "broker's"},
-		{"PUBREC", "34 0a 0004 24535953 0007 00 78", "broker's"},
+	const hello, asks = "10 0e 0004 4d515454 05 02 0000 00 0001 63", "10 10 0004 4d515454 05 02 0000 02 17 01 0001 63"
+	for _, tt := range []struct{ name, hello, say, want string }{
+		{"DISCONNECT", asks, "82 08 0001 00 0002 6123 00", "wildcard"},
+		{"PUBACK", hello, "32 0a 0004 24535953 0007 00 78", "broker's"},
+		{"PUBREC", hello, "34 0a 0004 24535953 0007 00 78", "broker's"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := dial(t, engine(journal.Memory{}))
-			say(t, c, hello)
+			say(t, c, tt.hello)
 			hear(t, c, connack5)
 			say(t, c, tt.say)
 			raw, err := readPacket(c)

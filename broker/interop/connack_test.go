@@ -42,10 +42,10 @@ func TestReasonString(t *testing.T) {
 		props properties
 		want  string
 	}{
-		{nil, `topic filter "a#": a wildcard must be a whole level`},
+		{nil, ""},
 		{properties{number[uint8](problemInfo, 1)}, `topic filter "a#": a wildcard must be a whole level`},
 		{properties{number[uint8](problemInfo, 0)}, ""},
-		{properties{number[uint32](maximumPacketSize, 40)}, ""},
+		{properties{number[uint8](problemInfo, 1), number[uint32](maximumPacketSize, 40)}, ""},
 	} {
 		c := s.connect(t, login{version: v5, id: "c", props: tt.props})
 		c.send(packet{cSUBSCRIBE, 2, append(appendString([]byte{0, 1, 0}, "a#"), 0)})

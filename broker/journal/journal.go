@@ -117,7 +117,7 @@ type UserProperty struct{ Name, Value string }
 // A Target is a session that a message is queued for.
 type Target struct {
 	Client   string
-	Sequence uint64 // of the message in that session; its packet id is 1 + Sequence mod 65535
+	Sequence uint64 // of the message in that session; its packet id is 1 + (Sequence - that of SessionBegun) mod 65535
 	QoS      byte
 	Retain   bool
 	Released bool     // QoS 2: PUBREC was seen; only PUBREL is sent from now on
