@@ -70,7 +70,7 @@ func (k *control) Connect() gate.Reason {
 		k.b.log.Debug("client refused: nobody may connect without credentials", "client", c.ClientID, "remote", k.conn.RemoteAddr())
 		return r
 	}
-	if err := k.conn.Begin(); err != nil {
+	if err := k.conn.Begin(""); err != nil {
 		k.b.log.Warn("client refused", "client", c.ClientID, "remote", k.conn.RemoteAddr(), "err", err)
 		return gate.QuotaExceeded
 	}

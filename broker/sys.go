@@ -52,6 +52,7 @@ var sysCounts = []struct {
 	{"dropped/large", func(s *Stats) uint64 { return s.Dropped.Large }},
 	{"dropped/orphaned", func(s *Stats) uint64 { return s.Dropped.Orphaned }},
 	{"dropped/damaged", func(s *Stats) uint64 { return s.Dropped.Damaged }},
+	{"dropped/forbidden", func(s *Stats) uint64 { return s.Dropped.Forbidden }},
 	{"dropped/refused", func(s *Stats) uint64 { return s.Traffic.Received.Refused }},
 }
 
@@ -247,7 +248,7 @@ func reasons(l delivery.Loss) []loss {
 	for _, r := range []struct {
 		reason string
 		count  uint64
-	}{{"slow", l.Slow}, {"expired", l.Expired}, {"full", l.Full}, {"large", l.Large}, {"orphaned", l.Orphaned}, {"damaged", l.Damaged}} {
+	}{{"slow", l.Slow}, {"expired", l.Expired}, {"full", l.Full}, {"large", l.Large}, {"orphaned", l.Orphaned}, {"damaged", l.Damaged}, {"forbidden", l.Forbidden}} {
 		if r.count > 0 {
 			out = append(out, loss{l.Client, r.reason, r.count})
 		}

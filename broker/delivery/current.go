@@ -35,7 +35,7 @@ func (s *Session) current(f func(r *journal.Record)) {
 		return
 	}
 	f(&journal.Record{
-		Kind: journal.SessionBegun, Client: s.id, Expiry: s.expiry, Since: s.since, Sequence: s.places.first, Place: s.places.begun,
+		Kind: journal.SessionBegun, Client: s.id, Owner: s.owner, Expiry: s.expiry, Since: s.since, Sequence: s.places.first, Place: s.places.begun,
 	})
 	for _, filter := range slices.Sorted(maps.Keys(s.places.subs)) {
 		f(&journal.Record{Kind: journal.Subscribed, Client: s.id, Subscription: s.subs[filter], Place: s.places.subs[filter]})

@@ -82,6 +82,9 @@ func (s *Session) complete(link Link, o *Out) (err error) {
 		case err != nil:
 			s.lose(link, o.ID, &s.stats.Damaged, &s.engine.dropped.Damaged, "damaged on disk")
 			return err
+		case !s.mayReceive(o.Message.Topic):
+			s.lose(link, o.ID, &s.stats.Forbidden, &s.engine.dropped.Forbidden, "forbidden")
+			return errForbidden
 		case o.Message.expired(s.engine.Now()):
 			s.lose(link, o.ID, &s.stats.Expired, &s.engine.dropped.Expired, "expired")
 			return errExpired
@@ -93,8 +96,11 @@ func (s *Session) complete(link Link, o *Out) (err error) {
 	return nil
 }
 
-// errExpired says that the time of the message is over.
-var errExpired = errors.New("expired")
+// Why a message that was read is not sent.
+var (
+	errExpired   = errors.New("expired")
+	errForbidden = errors.New("forbidden")
+)
 
 // errMoved says that the session does not belong to the link any more.
 var errMoved = errors.New("another connection has the session")

@@ -44,6 +44,11 @@ type Options struct {
 	// long their commit may wait for more, or, if keep is false, in memory only.
 	Durability func(topic string) (within time.Duration, keep bool)
 
+	// Access says what a principal may do, by its name and the client id that it
+	// uses; nil lets everybody do everything. It is called when a session begins,
+	// and by Reauthorize.
+	Access func(owner, clientID string) Access
+
 	// Refused is told of each command that was refused. It may publish.
 	Refused func(m *Message, why Refusal)
 }
@@ -66,7 +71,7 @@ type Engine struct {
 	// version changes with each subscription: routes of older versions are
 	// looked up anew.
 	version atomic.Uint64
-	dropped struct{ Slow, Expired, Full, Large, Orphaned, Damaged atomic.Uint64 }
+	dropped struct{ Slow, Expired, Full, Large, Orphaned, Damaged, Forbidden atomic.Uint64 }
 	warned  atomic.Int64  // Unix time of the last log line about drops
 	expired atomic.Uint64 // sessions whose time without a connection was over
 	losses  losses
@@ -180,7 +185,7 @@ func (e *Engine) count(c *atomic.Uint64, s *Session, reason string) {
 	d := e.Dropped()
 	e.log.Warn("messages dropped", "client", s.id, "reason", reason,
 		"slow_total", d.Slow, "expired_total", d.Expired, "full_total", d.Full, "large_total", d.Large, "orphaned_total", d.Orphaned,
-		"damaged_total", d.Damaged)
+		"damaged_total", d.Damaged, "forbidden_total", d.Forbidden)
 }
 
 func (e *Engine) refuse(m *Message, why Refusal) { e.opts.Refused(m, why) }

@@ -104,7 +104,7 @@ func (g *group) pass(it *item, from *Session, ends bool) Link {
 	to, moved := from, *it
 	moved.m, moved.place = m, 0
 	moved.flags &= retained
-	if x := g.pick(m.QoS, from); x != nil {
+	if x := g.pick(m, from); x != nil {
 		to, moved = x.s, x.item(m)
 	} else if ends {
 		from.orphan(it)

@@ -13,6 +13,7 @@ var ErrTooManySessions = errors.New("too many sessions")
 // An Opening is what a connection asks for in CONNECT.
 type Opening struct {
 	ID     string
+	Owner  string // name of the principal
 	Clean  bool   // forget the session that may exist
 	Expiry uint32 // seconds that the session outlives its connection; Forever
 	Window int    // receive maximum of the client; 0 is none
@@ -35,6 +36,10 @@ type Will struct {
 func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err error) {
 	release = e.ids.lock(o.ID)
 	old := e.session(o.ID)
+	if old != nil && old.owner != o.Owner {
+		release()
+		return nil, false, nil, ErrForeign
+	}
 	if old != nil {
 		old.takeOver()
 		old = e.session(o.ID) // It may have ended with its connection.
@@ -48,7 +53,7 @@ func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err
 		e.resume(old, o)
 		return old, true, release, nil
 	}
-	s = &Session{engine: e, id: o.ID, next: e.floor.Load(), flows: ended, subs: make(map[string]journal.Subscription)}
+	s = &Session{engine: e, id: o.ID, owner: o.Owner, next: e.floor.Load(), flows: ended, subs: make(map[string]journal.Subscription)}
 	s.places.first = s.next
 	e.mu.Lock()
 	if len(e.sessions) >= e.opts.Sessions {
@@ -58,6 +63,7 @@ func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err
 	}
 	e.sessions[o.ID] = s
 	e.mu.Unlock()
+	s.authorize() // Now, since Reauthorize knows s from here on.
 	e.resume(s, o)
 	return s, false, release, nil
 }

@@ -16,6 +16,7 @@ const (
 	Refused               // a command that must not be retained
 	Full                  // a queue or the store of retained messages is full
 	Unavailable           // what must survive cannot be kept now
+	Denied                // the publisher may not publish to the topic
 )
 
 // A Publisher publishes for one connection. It is for one goroutine.
@@ -53,7 +54,10 @@ func (p *Publisher) Route(name []byte) (*Route, error) {
 	if err := p.engine.checkTopic(s); err != nil {
 		return nil, err
 	}
-	r := p.engine.route(s)
+	r := &Route{Topic: s, denied: true}
+	if p.session.mayPublish(s) {
+		r = p.engine.route(s)
+	}
 	p.routes[s] = r
 	return r, nil
 }
@@ -63,6 +67,9 @@ func (p *Publisher) Route(name []byte) (*Route, error) {
 // Receivers are woken by Flush.
 func (p *Publisher) Publish(r *Route, m *Message, id uint16) (journal.Ticket, Verdict) {
 	e := p.engine
+	if r.denied {
+		return 0, Denied
+	}
 	m.Command = r.command
 	if r.command && m.Retain {
 		e.refuse(m, Retained)
@@ -103,9 +110,10 @@ func (p *Publisher) retain(r *Route, m *Message, id uint16) (journal.Ticket, Ver
 	case !ok && m.QoS > 0: // Its publisher is told so.
 		e.reinstate(m.Topic, older)
 	case !ok && slot != nil:
+		slot.owner = p.session.owner
 		slot.place = older.place // What is on the disk stays there until something newer is.
 	case slot != nil:
-		slot.place = journal.Place(m.place.Load())
+		slot.place, slot.owner = journal.Place(m.place.Load()), p.session.owner
 	}
 	return t, verdict(r, ok)
 }
@@ -197,6 +205,9 @@ func (p *Publisher) commit(route *Route, m *Message, id uint16, durable bool) (t
 		r := journal.Record{Kind: journal.Published, Message: &m.Message, Targets: p.targets, Within: route.within}
 		if m.QoS == 2 && p.session.durable() {
 			r.Client, r.PacketID = p.session.id, id
+		}
+		if m.Retain {
+			r.Owner = p.session.owner
 		}
 		if t, err = p.engine.journal.Append(&r); err == nil {
 			m.placed(r.Place)

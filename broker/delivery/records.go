@@ -46,7 +46,9 @@ func (s *Session) recordBegun(since int64) {
 }
 
 func (s *Session) begun(since int64) journal.Record {
-	return journal.Record{Kind: journal.SessionBegun, Client: s.id, Expiry: s.expiry, Since: since, Sequence: s.places.first}
+	return journal.Record{
+		Kind: journal.SessionBegun, Client: s.id, Owner: s.owner, Expiry: s.expiry, Since: since, Sequence: s.places.first,
+	}
 }
 
 // recordEnded notes that s is no more. A client that asked for a new session may be
@@ -66,7 +68,7 @@ func (s *Session) recordWill() {
 	switch {
 	case s.will != nil:
 		r := journal.Record{
-			Kind: journal.WillSet, Client: s.id, Message: &s.will.Message.Message, Delay: s.will.Delay, Expiry: s.will.Expiry,
+			Kind: journal.WillSet, Client: s.id, Owner: s.owner, Message: &s.will.Message.Message, Delay: s.will.Delay, Expiry: s.will.Expiry,
 			Within: lazily,
 		}
 		s.places.will = s.record(&r, s.places.will)

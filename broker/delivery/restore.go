@@ -17,6 +17,7 @@ import (
 // them in any order, but for those about the same thing.
 type draft struct {
 	begun    bool
+	owner    string
 	expiry   uint32
 	since    int64
 	places   places
@@ -66,7 +67,7 @@ func (e *Engine) Restore(r *journal.Record) {
 func (d *draft) apply(r *journal.Record) {
 	switch r.Kind {
 	case journal.SessionBegun:
-		d.begun, d.expiry, d.since = true, r.Expiry, r.Since
+		d.begun, d.owner, d.expiry, d.since = true, r.Owner, r.Expiry, r.Since
 		d.places.begun, d.places.first = r.Place, r.Sequence
 		d.next = max(d.next, r.Sequence)
 	case journal.Subscribed:
@@ -88,6 +89,7 @@ func (d *draft) apply(r *journal.Record) {
 			it.flags |= released
 		}
 	case journal.WillSet:
+		d.owner = r.Owner
 		d.will = &Will{Message: &Message{Message: copied(r.Message)}, Delay: r.Delay, Expiry: r.Expiry}
 		d.places.will = r.Place
 	case journal.WillCleared:
@@ -166,7 +168,7 @@ type claim struct {
 func (e *Engine) restoreRetained(r *journal.Record) {
 	var k keepsake
 	if len(r.Message.Payload) > 0 {
-		k = keepsake{m: &Message{Message: copied(r.Message)}, place: r.Place}
+		k = keepsake{m: &Message{Message: copied(r.Message)}, place: r.Place, owner: r.Owner}
 	}
 	e.reinstate(r.Message.Topic, k)
 }
@@ -254,7 +256,7 @@ func (s *Session) regroup(claims []claim) {
 // adopt makes a session of d.
 func (e *Engine) adopt(id string, d *draft) {
 	s := &Session{
-		engine: e, id: id, next: max(d.next, d.used, d.places.first), subs: d.subs, places: d.places,
+		engine: e, id: id, owner: d.owner, next: max(d.next, d.used, d.places.first), subs: d.subs, places: d.places,
 		received: d.received, expiry: min(d.expiry, e.opts.MaxExpiry), will: d.will, restored: true, since: d.since,
 	}
 	s.lasts.Store(s.expiry > 0)
@@ -262,6 +264,7 @@ func (e *Engine) adopt(id string, d *draft) {
 		s.will.Message.Origin = id
 	}
 	d.fill(s, e.opts.Window)
+	s.authorize()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sessions[id] = s

@@ -10,6 +10,7 @@ import (
 type keepsake struct {
 	m     *Message
 	place journal.Place // of its record
+	owner string        // name of the principal that published it
 }
 
 // retain keeps m as the retained message of its topic, or, if its payload is
@@ -90,6 +91,9 @@ func (e *Engine) SendRetained(s *Session, sub journal.Subscription, existed bool
 	e.retained.Select(sub.Filter, func(_ string, k *keepsake) bool {
 		if k.m.expired(now) {
 			over = append(over, k.m)
+			return true
+		}
+		if !s.mayReceive(k.m.Topic) || !e.mayStand(k) {
 			return true
 		}
 		it := item{m: k.m, tag: tag, qos: min(k.m.QoS, sub.QoS), flags: retained | pinned}

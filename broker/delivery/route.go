@@ -24,6 +24,7 @@ type subscriber struct {
 type Route struct {
 	Topic   string
 	command bool
+	denied  bool          // the publisher that it was looked up for may not publish to it
 	within  time.Duration // see Options.Durability
 	keep    bool
 	targets []target
@@ -180,7 +181,9 @@ func (e *Engine) route(name string) *Route {
 	e.mu.RLock()
 	e.filters.Match(name, func(_ string, list *[]subscriber) {
 		for i := range *list {
-			f.add(&(*list)[i], e.opts.Each)
+			if x := &(*list)[i]; x.s.mayReceive(name) {
+				f.add(x, e.opts.Each)
+			}
 		}
 	})
 	e.shares.Match(name, func(_ string, list *[]*group) { r.groups = append(r.groups, *list...) })

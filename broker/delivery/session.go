@@ -27,7 +27,9 @@ type Link interface {
 type Session struct {
 	engine *Engine
 	id     string
-	local  bool // within the process
+	owner  string // name of the principal; empty: everybody's
+	local  bool   // within the process
+	access atomic.Pointer[Access]
 
 	full  atomic.Bool // the queue takes no more QoS 1 and 2 messages
 	lasts atomic.Bool // expiry > 0
@@ -55,6 +57,7 @@ type Session struct {
 	subs     map[string]journal.Subscription
 	places   places
 	spilled  uint64         // messages in queue below this number were looked at by spill
+	doubtful uint64         // messages in queue below this number came when other rules may have held
 	refused  journal.Ticket // of a record appended after the disk did not give a message; 0: since then it has
 	groups   []*group       // that it is a member of
 	shared   bool           // queue and sent may have messages of groups
@@ -127,12 +130,13 @@ type Out struct {
 
 // Dropped counts what a session lost, by reason.
 type Dropped struct {
-	Slow     uint64 // QoS 0 messages beyond the budget of a slow reader
-	Expired  uint64 // messages whose time was over
-	Full     uint64 // QoS 1 and 2 messages beyond the limits of the queue
-	Large    uint64 // messages beyond the maximum packet size of the client
-	Orphaned uint64 // QoS 1 and 2 messages for a group that had no member left to take them
-	Damaged  uint64 // messages whose record on disk cannot be read
+	Slow      uint64 // QoS 0 messages beyond the budget of a slow reader
+	Expired   uint64 // messages whose time was over
+	Full      uint64 // QoS 1 and 2 messages beyond the limits of the queue
+	Large     uint64 // messages beyond the maximum packet size of the client
+	Orphaned  uint64 // QoS 1 and 2 messages for a group that had no member left to take them
+	Damaged   uint64 // messages whose record on disk cannot be read
+	Forbidden uint64 // messages that the client must not have any more
 }
 
 // maxSpan bounds how far the newest message on its way may be from the oldest:
@@ -348,6 +352,7 @@ func (s *Session) take(link Link, out []Out, limit int) (_ []Out, late []*Messag
 // resend appends what was sent on an earlier connection and not acknowledged,
 // in the old order (MQTT 5.0, section 4.4).
 func (s *Session) resend(out []Out, limit int) ([]Out, int) {
+	defer s.trim()
 	for ; s.resent < s.sent.tail && s.open < s.window && limit > 0; s.resent++ {
 		it := s.sent.at(s.resent)
 		if it.flags&done != 0 {
@@ -355,6 +360,10 @@ func (s *Session) resend(out []Out, limit int) ([]Out, int) {
 		}
 		if it.flags&released != 0 && !s.settled() {
 			break
+		}
+		if it.m != nil && !s.mayReceive(it.m.Topic) {
+			s.withhold(it)
+			continue
 		}
 		s.open++
 		limit -= it.bytes()
@@ -383,6 +392,10 @@ func (s *Session) send(out []Out, limit int) (_ []Out, late []*Message) {
 				late = s.expire(it, late)
 				continue
 			}
+		}
+		if s.queue.head < s.doubtful && it.m != nil && !s.mayReceive(it.m.Topic) {
+			s.discard(it, &s.stats.Forbidden, &s.engine.dropped.Forbidden, "forbidden")
+			continue
 		}
 		if it.qos == 0 {
 			s.bytes0 -= it.bytes()
@@ -436,16 +449,30 @@ func (s *Session) settled() bool {
 	return s.flows <= s.engine.journal.Committed()
 }
 
-// expire drops the first message of the queue.
-func (s *Session) expire(it item, late []*Message) []*Message {
+// withhold ends the flow of a message that was to be sent again.
+func (s *Session) withhold(it *item) {
+	s.acknowledged(it.seq)
+	it.flags |= done
+	it.m, it.place = finished, 0
+	s.stats.Forbidden++
+	s.engine.count(&s.engine.dropped.Forbidden, s, "forbidden")
+}
+
+// discard drops the first message of the queue.
+func (s *Session) discard(it item, mine *uint64, all *atomic.Uint64, reason string) {
 	if it.qos == 0 {
 		s.bytes0 -= it.bytes()
 	} else {
 		s.forget(&it)
 	}
 	s.queue.pop()
-	s.stats.Expired++
-	s.engine.count(&s.engine.dropped.Expired, s, "expired")
+	*mine++
+	s.engine.count(all, s, reason)
+}
+
+// expire drops the first message of the queue.
+func (s *Session) expire(it item, late []*Message) []*Message {
+	s.discard(it, &s.stats.Expired, &s.engine.dropped.Expired, "expired")
 	if it.m.Command {
 		late = append(late, it.m)
 	}

@@ -90,19 +90,18 @@ func (s *Session) overfull() bool {
 	return !o.DropOldest && (s.count/2 > o.QueueMessages || s.bytes/2 > o.QueueBytes)
 }
 
-// pick returns who gets the next message, whose QoS is given, nil if nobody
-// can; not is out of the question.
-func (g *group) pick(qos byte, not *Session) *member {
+// pick returns who gets m, nil if nobody can; not is out of the question.
+func (g *group) pick(m *Message, not *Session) *member {
 	var best *member
 	var least load
 	next := g.turn
 	for k := range g.members {
 		i := (g.turn + k) % len(g.members)
 		x := &g.members[i]
-		if x.s == not {
+		if x.s == not || !x.s.mayReceive(m.Topic) {
 			continue
 		}
-		if l, ok := g.load(x, qos); ok && (best == nil || l < least) {
+		if l, ok := g.load(x, m.QoS); ok && (best == nil || l < least) {
 			best, least, next = x, l, i+1
 		}
 		if best != nil && least == ready {
@@ -229,7 +228,7 @@ type share struct {
 func (p *Publisher) share(g *group, m *Message) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	x := g.pick(m.QoS, nil)
+	x := g.pick(m, nil)
 	if x == nil {
 		return
 	}

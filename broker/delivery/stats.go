@@ -109,19 +109,19 @@ func (s *Session) queuedPayload(messages int) int {
 // Dropped returns what all sessions lost so far.
 func (e *Engine) Dropped() Dropped {
 	d := &e.dropped
-	return Dropped{d.Slow.Load(), d.Expired.Load(), d.Full.Load(), d.Large.Load(), d.Orphaned.Load(), d.Damaged.Load()}
+	return Dropped{d.Slow.Load(), d.Expired.Load(), d.Full.Load(), d.Large.Load(), d.Orphaned.Load(), d.Damaged.Load(), d.Forbidden.Load()}
 }
 
 // Total returns the losses of all reasons.
 func (d Dropped) Total() uint64 {
-	return d.Slow + d.Expired + d.Full + d.Large + d.Orphaned + d.Damaged
+	return d.Slow + d.Expired + d.Full + d.Large + d.Orphaned + d.Damaged + d.Forbidden
 }
 
 // Since returns what was lost after older was counted.
 func (d Dropped) Since(older Dropped) Dropped {
 	return Dropped{
 		d.Slow - older.Slow, d.Expired - older.Expired, d.Full - older.Full, d.Large - older.Large, d.Orphaned - older.Orphaned,
-		d.Damaged - older.Damaged,
+		d.Damaged - older.Damaged, d.Forbidden - older.Forbidden,
 	}
 }
 

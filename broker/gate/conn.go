@@ -176,11 +176,12 @@ func (c *Conn) Connect() *Connect { return c.connect }
 // Session returns the session after Begin.
 func (c *Conn) Session() *delivery.Session { return c.session }
 
-// Begin takes the session of the client, from another connection if need be.
-func (c *Conn) Begin() error {
+// Begin takes the session of the client, from another connection if need be. owner
+// is the name of the principal that the client is.
+func (c *Conn) Begin(owner string) error {
 	k := c.connect
 	s, present, release, err := c.engine.Begin(delivery.Opening{
-		ID: k.ClientID, Clean: k.Clean, Expiry: k.sessionExpiry, Window: int(k.window), Will: k.will, Link: c,
+		ID: k.ClientID, Owner: owner, Clean: k.Clean, Expiry: k.sessionExpiry, Window: int(k.window), Will: k.will, Link: c,
 	})
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func engine(j journal.Journal) *delivery.Engine {
 type control struct{ *Conn }
 
 func (c control) Connect() Reason {
-	if c.Begin() != nil {
+	if c.Begin("") != nil {
 		return QuotaExceeded
 	}
 	return Success
@@ -462,7 +462,7 @@ func TestPanic(t *testing.T) {
 type broken struct{ control }
 
 func (b broken) Connect() Reason {
-	_ = b.Begin()
+	_ = b.Begin("")
 	panic("a bug in a decoder")
 }
 

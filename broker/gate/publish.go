@@ -198,6 +198,11 @@ func (c *Conn) reasonFor(v delivery.Verdict) (Violation, error) {
 			return Violation{}, nil // It is told on the topic of results.
 		}
 		return Violation{ImplementationError, "a command must not be retained"}, nil
+	case delivery.Denied:
+		if c.connect.Version < 5 {
+			return Violation{}, nil // It cannot be told, but by the end of the connection.
+		}
+		return Violation{NotAuthorized, "the topic is not yours to publish to"}, nil
 	case delivery.Full:
 		return c.full("a queue for this topic, or the store of retained messages, is full")
 	case delivery.Unavailable:

@@ -22,6 +22,7 @@ const (
 	hasExpiry
 	hasSince
 	hasDelay
+	hasOwner
 	hasUnknown // and all above
 )
 
@@ -87,6 +88,9 @@ func appendBody(b []byte, r *Record) []byte {
 	if m&hasDelay != 0 {
 		b = binary.AppendUvarint(b, uint64(r.Delay))
 	}
+	if m&hasOwner != 0 {
+		b = appendText(b, r.Owner)
+	}
 	return b
 }
 
@@ -94,7 +98,8 @@ func (r *Record) mask() uint64 {
 	return bit[uint64](r.Client != "", hasClient) | bit[uint64](r.Sequence != 0, hasSequence) |
 		bit[uint64](r.PacketID != 0, hasPacketID) | bit[uint64](r.Message != nil, hasMessage) |
 		bit[uint64](len(r.Targets) > 0, hasTargets) | bit[uint64](r.Subscription != Subscription{}, hasSubscription) |
-		bit[uint64](r.Expiry != 0, hasExpiry) | bit[uint64](r.Since != 0, hasSince) | bit[uint64](r.Delay != 0, hasDelay)
+		bit[uint64](r.Expiry != 0, hasExpiry) | bit[uint64](r.Since != 0, hasSince) | bit[uint64](r.Delay != 0, hasDelay) |
+		bit[uint64](r.Owner != "", hasOwner)
 }
 
 func bit[T byte | uint64](set bool, b T) T {
@@ -241,6 +246,9 @@ func (d *decoder) fields(r *Record) {
 	}
 	if m&hasDelay != 0 {
 		r.Delay = uint32(d.uvarint(math.MaxUint32))
+	}
+	if m&hasOwner != 0 {
+		r.Owner = d.text()
 	}
 }
 

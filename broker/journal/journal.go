@@ -72,6 +72,7 @@ const (
 type Record struct {
 	Kind   Kind
 	Client string // client id of the session that changes
+	Owner  string // SessionBegun, WillSet: the principal that the session belongs to; a retained message: who published it
 
 	Expiry       uint32 // seconds that the session outlives its connection
 	Subscription Subscription

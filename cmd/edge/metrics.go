@@ -77,21 +77,22 @@ func counters(st *broker.Stats, add func(name string, v uint64)) {
 		add("edge_messages_sent"+label, out.Messages[qos])
 	}
 	for name, v := range map[string]uint64{
-		`edge_messages_dropped_total{reason="slow"}`:     st.Dropped.Slow,
-		`edge_messages_dropped_total{reason="expired"}`:  st.Dropped.Expired,
-		`edge_messages_dropped_total{reason="full"}`:     st.Dropped.Full,
-		`edge_messages_dropped_total{reason="large"}`:    st.Dropped.Large,
-		`edge_messages_dropped_total{reason="orphaned"}`: st.Dropped.Orphaned,
-		`edge_messages_dropped_total{reason="damaged"}`:  st.Dropped.Damaged,
-		`edge_messages_dropped_total{reason="refused"}`:  in.Refused,
-		`edge_connections_total{result="accepted"}`:      st.Traffic.Accepted,
-		`edge_connections_total{result="refused"}`:       st.Traffic.Refused,
-		"edge_bytes_received_total":                      in.Bytes,
-		"edge_bytes_sent_total":                          out.Bytes,
-		"edge_packets_received_total":                    in.Packets,
-		"edge_packets_sent_total":                        out.Packets,
-		"edge_packets_too_large_total":                   st.Traffic.TooLarge,
-		"edge_sessions_expired_total":                    st.Held.Expired,
+		`edge_messages_dropped_total{reason="slow"}`:      st.Dropped.Slow,
+		`edge_messages_dropped_total{reason="expired"}`:   st.Dropped.Expired,
+		`edge_messages_dropped_total{reason="full"}`:      st.Dropped.Full,
+		`edge_messages_dropped_total{reason="large"}`:     st.Dropped.Large,
+		`edge_messages_dropped_total{reason="orphaned"}`:  st.Dropped.Orphaned,
+		`edge_messages_dropped_total{reason="damaged"}`:   st.Dropped.Damaged,
+		`edge_messages_dropped_total{reason="forbidden"}`: st.Dropped.Forbidden,
+		`edge_messages_dropped_total{reason="refused"}`:   in.Refused,
+		`edge_connections_total{result="accepted"}`:       st.Traffic.Accepted,
+		`edge_connections_total{result="refused"}`:        st.Traffic.Refused,
+		"edge_bytes_received_total":                       in.Bytes,
+		"edge_bytes_sent_total":                           out.Bytes,
+		"edge_packets_received_total":                     in.Packets,
+		"edge_packets_sent_total":                         out.Packets,
+		"edge_packets_too_large_total":                    st.Traffic.TooLarge,
+		"edge_sessions_expired_total":                     st.Held.Expired,
 	} {
 		add(name, v)
 	}

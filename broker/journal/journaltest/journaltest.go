@@ -118,7 +118,7 @@ func Records() []*journal.Record {
 		},
 	}
 	return []*journal.Record{
-		{Kind: journal.SessionBegun, Client: "c", Expiry: 3600, Since: 1 << 33},
+		{Kind: journal.SessionBegun, Client: "c", Owner: "anna", Expiry: 3600, Since: 1 << 33},
 		{Kind: journal.Subscribed, Client: "c", Subscription: journal.Subscription{
 			Filter: "a/#", ID: 7, QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: 1,
 		}},

@@ -1,0 +1,73 @@
+package delivery
+
+import (
+	"errors"
+	"slices"
+)
+
+// ErrForeign is returned by Begin for the session of another principal.
+var ErrForeign = errors.New("the client id belongs to somebody else")
+
+// An Access says what one principal may do. Its methods are called by several
+// goroutines at once, and for each topic anew: they must be quick.
+type Access interface {
+	MayPublish(topic string) bool
+	MayReceive(topic string) bool
+}
+
+// authorize asks what the owner of s may do.
+func (s *Session) authorize() {
+	if s.engine.opts.Access == nil || s.local {
+		return
+	}
+	a := s.engine.opts.Access(s.owner, s.id)
+	s.access.Store(&a)
+	s.mu.Lock()
+	s.doubtful = s.queue.tail
+	s.mu.Unlock()
+}
+
+// Reauthorize asks anew what everybody may do. It counts at once: for who
+// publishes, for messages that wait or are sent again, and for retained ones.
+func (e *Engine) Reauthorize() {
+	for _, s := range e.all() {
+		s.authorize()
+	}
+	e.version.Add(1)
+}
+
+func (s *Session) mayPublish(topic string) bool {
+	a := s.access.Load()
+	return a == nil || (*a).MayPublish(topic)
+}
+
+func (s *Session) mayReceive(topic string) bool {
+	a := s.access.Load()
+	return a == nil || (*a).MayReceive(topic)
+}
+
+// mayStand reports whether the retained message of k would still be taken from
+// who has published it.
+func (e *Engine) mayStand(k *keepsake) bool {
+	return e.opts.Access == nil || k.owner == "" || e.opts.Access(k.owner, k.m.Origin).MayPublish(k.m.Topic)
+}
+
+// Sessions calls f for each session that has a client id, with its subscriptions'
+// filters, until it returns false. f may call the engine.
+func (e *Engine) Sessions(f func(s *Session, filters []string) bool) {
+	for _, s := range e.all() {
+		s.mu.Lock()
+		filters := make([]string, 0, len(s.subs))
+		for filter := range s.subs {
+			filters = append(filters, filter)
+		}
+		s.mu.Unlock()
+		slices.Sort(filters)
+		if !f(s, filters) {
+			return
+		}
+	}
+}
+
+// Owner returns the name of the principal that s belongs to.
+func (s *Session) Owner() string { return s.owner }
