@@ -83,6 +83,7 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 		return nil, errors.Join(err, b.closeStore(context.Background()))
 	}
 	b.running.Go(b.sys.run)
+	b.running.Go(b.renew)
 	return b, nil
 }
 

@@ -104,8 +104,9 @@ func TestValidate(t *testing.T) {
 		{[]Listener{{URL: "tcp://a:99999"}}, "port 99999"},
 		{[]Listener{{URL: "tcp://a/b"}}, "tcp has no path"},
 		{[]Listener{{URL: "unix://run/edge.sock"}}, "three slashes"},
-		{[]Listener{{URL: "tls://a", Cert: "c"}}, "listeners[0].key: a listener with TLS needs"},
+		{[]Listener{{URL: "tls://a", Cert: "c"}}, "listeners[0].key: a certificate and its key go together"},
 		{[]Listener{{URL: "tcp://a", Key: "k"}}, "only tls:// and wss://"},
+		{[]Listener{{URL: "tcp://a", ClientCA: "ca"}}, "listeners[0].client_ca: only tls:// and wss://"},
 		{[]Listener{{URL: "tcp://a", Origins: []string{"x"}}}, "only ws:// and wss:// have origins"},
 		{[]Listener{{URL: "tcp://a"}, {URL: "tcp://a"}}, "listeners[1].url: tcp://a is listener 0 already"},
 	}

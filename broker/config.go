@@ -27,13 +27,15 @@ type Config struct {
 
 	Version string // of the program, as $SYS/broker/version has it
 	Dir     string // where sessions, queues and retained messages are kept; empty: in memory alone
+	TLSDir  string // where the certificates are that the hub makes
 }
 
 // A Listener is one address at which clients connect.
 type Listener struct {
 	URL       string   `yaml:"url" doc:"tcp://HOST:PORT, tls://HOST:PORT, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH or unix:///PATH; port 0 takes any free port."`
-	Cert      string   `yaml:"cert" doc:"PEM file with the certificate chain, for tls and wss."`
+	Cert      string   `yaml:"cert" doc:"PEM file with the certificate chain, for tls and wss; without it, the hub makes its own."`
 	Key       string   `yaml:"key" doc:"PEM file with the private key, for tls and wss."`
+	ClientCA  string   `yaml:"client_ca" doc:"PEM file with the authorities whose certificates clients must show, for tls and wss; the name in it is that of the client."`
 	Origins   []string `yaml:"origins" doc:"Web origins, like https://home.example, whose pages may connect by WebSocket besides those of the same host."`
 	Proxy     bool     `yaml:"proxy" doc:"Each connection must begin with a header of the PROXY protocol, version 2, in which a proxy says who its client is."`
 	ProxyFrom []string `yaml:"proxy_from" doc:"Addresses and networks of the proxies that may connect; without it, those of this machine."`
@@ -215,10 +217,10 @@ func (l Listener) validate() error {
 func (l Listener) validateTLS() error {
 	var errs []error
 	secure := strings.HasPrefix(l.URL, "tls:") || strings.HasPrefix(l.URL, "wss:")
-	for _, f := range []struct{ path, value string }{{"cert", l.Cert}, {"key", l.Key}} {
+	for _, f := range []struct{ path, value, with string }{{"cert", l.Cert, l.Key}, {"key", l.Key, l.Cert}, {"client_ca", l.ClientCA, ""}} {
 		switch {
-		case secure && f.value == "":
-			errs = append(errs, config.Errorf(f.path, "a listener with TLS needs a PEM file here"))
+		case secure && f.value == "" && f.with != "":
+			errs = append(errs, config.Errorf(f.path, "a certificate and its key go together; give both PEM files, or none to have the hub make its own"))
 		case !secure && f.value != "":
 			errs = append(errs, config.Errorf(f.path, "only tls:// and wss:// have certificates; this listener is %s", l.URL))
 		}

@@ -32,7 +32,7 @@ type listener struct {
 	proxies []netip.Prefix
 	l       net.Listener
 	id      string
-	cert    atomic.Pointer[tls.Certificate]
+	certs   atomic.Pointer[certs]
 	tls     *tls.Config // nil without TLS
 	stop    func()
 }
@@ -41,7 +41,7 @@ var _ listeners.Listener = (*listener)(nil)
 
 // equal reports whether the listener need not be opened anew.
 func (l Listener) equal(o Listener) bool {
-	return l.URL == o.URL && l.Cert == o.Cert && l.Key == o.Key && slices.Equal(l.Origins, o.Origins) &&
+	return l.URL == o.URL && l.Cert == o.Cert && l.Key == o.Key && l.ClientCA == o.ClientCA && slices.Equal(l.Origins, o.Origins) &&
 		l.Proxy == o.Proxy && slices.Equal(l.ProxyFrom, o.ProxyFrom) &&
 		l.nagle() == o.nagle() && l.Backlog == o.Backlog && l.Interface == o.Interface
 }
@@ -200,23 +200,14 @@ func (l *listener) readCert() (use func(), err error) {
 	if l.at.scheme != "tls" && l.at.scheme != "wss" {
 		return func() {}, nil
 	}
-	cert, err := tls.LoadX509KeyPair(l.cfg.Cert, l.cfg.Key)
+	c, err := l.readTLS()
 	if err != nil {
 		return nil, fmt.Errorf("certificate of the listener at %s: %w", l.cfg.URL, err)
 	}
 	if l.tls == nil {
 		l.tls = l.tlsConfig()
 	}
-	return func() { l.cert.Store(&cert) }, nil
-}
-
-// tlsConfig allows TLS 1.2 and 1.3 with the ciphers that Go considers secure. A
-// listener has one, so that a client can resume its session.
-func (l *listener) tlsConfig() *tls.Config {
-	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return l.cert.Load(), nil },
-	}
+	return func() { l.certs.Store(c) }, nil
 }
 
 // Init implements listeners.Listener; the address is open already.
@@ -328,6 +319,7 @@ func (l *listener) greet(s *socket) (net.Conn, error) {
 		if err := t.Handshake(); err != nil {
 			return nil, fmt.Errorf("TLS handshake: %w", err)
 		}
+		s.peer = peerOf(t.ConnectionState())
 		c = tlsConn{t, s}
 	}
 	return c, s.SetDeadline(time.Time{})

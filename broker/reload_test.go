@@ -54,6 +54,7 @@ func TestEqual(t *testing.T) {
 		{URL: "tcp://b"},
 		{URL: "tcp://a", Cert: "c"},
 		{URL: "tcp://a", Key: "k"},
+		{URL: "tcp://a", ClientCA: "ca"},
 		{URL: "tcp://a", Origins: []string{"o"}},
 		{URL: "tcp://a", Proxy: true},
 		{URL: "tcp://a", ProxyFrom: []string{"::1"}},
@@ -65,7 +66,7 @@ func TestEqual(t *testing.T) {
 			t.Errorf("%+v is no change of %+v", l, base)
 		}
 	}
-	if n := reflect.TypeFor[Listener]().NumField(); n != 9 {
+	if n := reflect.TypeFor[Listener]().NumField(); n != 10 {
 		t.Errorf("a Listener has %d fields: equal and this test must know them", n)
 	}
 }

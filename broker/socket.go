@@ -25,6 +25,7 @@ type stream interface {
 type socket struct {
 	stream
 	who  proxied // who the client is, if a proxy has said so
+	peer string  // who the client is, if its certificate has said so
 	b    *Broker
 	gate *gate.Conn   // once MQTT may begin; b.mu guards it
 	last atomic.Int64 // no write may take longer than this: Unix time in nanoseconds, 0 is none

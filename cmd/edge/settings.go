@@ -142,7 +142,7 @@ func newPlan(file string, tree *config.Tree, err error, override func(*settings)
 	if p.Data == "" {
 		p.Data = defaultDataDir()
 	}
-	p.Broker.Dir = filepath.Join(p.Data, "journal")
+	p.Broker.Dir, p.Broker.TLSDir = filepath.Join(p.Data, "journal"), filepath.Join(p.Data, "tls")
 	errs = append(errs, p.Validate(), p.planBridges(), p.conflicts())
 	err = p.tree.Locate(errors.Join(errs...))
 	if err == nil {
