@@ -115,7 +115,7 @@ func Share(filter string) (group, rest string) {
 // filter that begins with a wildcard does not match a name that begins with $
 // (section 4.7.2).
 func Match(filter, name string) bool {
-	if name != "" && name[0] == '$' && filter != "" && filter[0] != '$' {
+	if elsewhere(filter, name) {
 		return false
 	}
 	for {
@@ -135,4 +135,62 @@ func Match(filter, name string) bool {
 		}
 		filter, name = frest, nrest
 	}
+}
+
+// Contains reports whether outer matches every name that inner matches. Neither
+// is a shared one. A name is a filter that matches nothing but itself: for names
+// Contains is Match.
+func Contains(outer, inner string) bool {
+	if elsewhere(outer, inner) {
+		return false
+	}
+	if inner == "#" {
+		inner = "+/#" // The same: a name has at least one level.
+	}
+	for {
+		o, orest, omore := strings.Cut(outer, "/")
+		if o == "#" {
+			return true
+		}
+		i, irest, imore := strings.Cut(inner, "/")
+		if i == "#" || o != "+" && o != i {
+			return false
+		}
+		if !imore {
+			return !omore || orest == "#"
+		}
+		if !omore {
+			return false
+		}
+		outer, inner = orest, irest
+	}
+}
+
+// Overlap reports whether there is a name that both filters match. Neither is a
+// shared one.
+func Overlap(a, b string) bool {
+	if elsewhere(a, b) || elsewhere(b, a) {
+		return false
+	}
+	for {
+		x, xrest, xmore := strings.Cut(a, "/")
+		y, yrest, ymore := strings.Cut(b, "/")
+		switch {
+		case x == "#" || y == "#":
+			return true
+		case x != "+" && y != "+" && x != y:
+			return false
+		case !xmore:
+			return !ymore || yrest == "#"
+		case !ymore:
+			return xrest == "#"
+		}
+		a, b = xrest, yrest
+	}
+}
+
+// elsewhere reports whether s, a name or filter, begins with $ and filter does
+// not: then they have nothing in common (section 4.7.2).
+func elsewhere(filter, s string) bool {
+	return s != "" && s[0] == '$' && filter != "" && filter[0] != '$'
 }
