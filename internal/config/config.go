@@ -172,6 +172,16 @@ func (t *Tree) Locate(err error) error {
 	return out.orNil()
 }
 
+// Where returns FILE:LINE of the value at path, or of the nearest parent that is
+// in a file; "" if no file is. The path is that of a FieldError.
+func (t *Tree) Where(path string) string {
+	at, _ := t.root.find(path)
+	if at.src == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", at.src.name, at.line)
+}
+
 // flatten takes joined errors apart.
 func flatten(err error, placed *Errors, fields *[]*FieldError) {
 	switch e := err.(type) { //nolint:errorlint // The tree of joined errors is walked here, node by node.

@@ -81,6 +81,12 @@ labels:
 		if err := tree.Locate(Errorf(tt.path, "x")); err == nil || err.Error() != tt.want {
 			t.Errorf("Locate(%q) = %v, want %q", tt.path, err, tt.want)
 		}
+		if where := tree.Where(tt.path); !strings.HasPrefix(tt.want, where+":") || strings.Count(where, ":") != 1 {
+			t.Errorf("Where(%q) = %q, want the beginning of %q", tt.path, where, tt.want)
+		}
+	}
+	if where := new(Tree).Where("node"); where != "" {
+		t.Errorf("Where without files = %q", where)
 	}
 	if err := tree.Locate(errors.Join(nil, nil)); err != nil {
 		t.Errorf("Locate of nothing = %v", err)
