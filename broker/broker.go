@@ -34,6 +34,7 @@ type Broker struct {
 	log    *slog.Logger
 	self   *client // publishes what the broker itself has to say
 	sys    *sys
+	guard  *guard
 
 	opened time.Time
 
@@ -69,6 +70,11 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	opts.Command = func(t string) bool { return isCommand(prefix, t) }
 	opts.Refused = b.refused
 	opts.Durability = cfg.durability // Of this copy: b.cfg changes when it is read anew.
+	var err error
+	if b.guard, err = newGuard(b, &cfg); err != nil {
+		return nil, err
+	}
+	opts.Access = b.guard.access
 	if err := b.openStore(opts); err != nil {
 		return nil, err
 	}
@@ -136,6 +142,14 @@ func (b *Broker) URLs() []string {
 // certificates are read anew. On an error nothing has changed. Limits and the
 // response information hold for a broker's life; a change of them is an error.
 func (b *Broker) Reload(cfg Config) error {
+	err := b.reload(cfg)
+	if err == nil {
+		b.reauthorize()
+	}
+	return err
+}
+
+func (b *Broker) reload(cfg Config) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -165,6 +179,10 @@ func (b *Broker) Reload(cfg Config) error {
 }
 
 func (b *Broker) replace(cfg Config, kept, gone []*listener, added []Listener) error {
+	rules, err := compile(&cfg)
+	if err != nil {
+		return fmt.Errorf("reload the broker: %w", err)
+	}
 	var certs []func()
 	for _, l := range kept {
 		use, err := l.readCert()
@@ -185,6 +203,7 @@ func (b *Broker) replace(cfg Config, kept, gone []*listener, added []Listener) e
 		b.sys.reload(cfg.SysInterval)
 	}
 	b.cfg = cfg
+	b.guard.use(rules)
 	b.anonymous.Store(cfg.AllowAnonymous)
 	return nil
 }

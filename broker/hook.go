@@ -57,6 +57,7 @@ func (h debugOnly) WithGroup(g string) slog.Handler { return debugOnly{h.Handler
 type control struct {
 	b        *Broker
 	conn     *gate.Conn
+	socket   *socket
 	listener string
 	client   *mqtt.Client // nil until it is let in
 }
@@ -66,27 +67,26 @@ var _ gate.Control = (*control)(nil)
 // Connect implements gate.Control.
 func (k *control) Connect() gate.Reason {
 	c := k.conn.Connect()
-	if r := k.b.admit(c); r != gate.Success {
-		k.b.log.Debug("client refused: nobody may connect without credentials", "client", c.ClientID, "remote", k.conn.RemoteAddr())
+	owner, r := k.b.guard.identify(context.Background(), c, k.socket)
+	if r != gate.Success {
+		k.b.log.Debug("client refused", "client", c.ClientID, "remote", k.conn.RemoteAddr(), "reason", r)
 		return r
 	}
-	if err := k.conn.Begin(""); err != nil {
+	if will := c.WillTopic(); will != "" && !k.b.guard.mayPublish(owner, c.ClientID, will) {
+		k.b.log.Info("client refused: its will is for a topic that it may not publish to",
+			"client", c.ClientID, "user", owner, "remote", k.conn.RemoteAddr(), "topic", will)
+		return gate.NotAuthorized
+	}
+	switch err := k.conn.Begin(owner); {
+	case errors.Is(err, delivery.ErrForeign):
+		k.b.log.Warn("client refused: the client id belongs to another user", "client", c.ClientID, "user", owner, "remote", k.conn.RemoteAddr())
+		return gate.NotAuthorized
+	case err != nil:
 		k.b.log.Warn("client refused", "client", c.ClientID, "remote", k.conn.RemoteAddr(), "err", err)
 		return gate.QuotaExceeded
 	}
 	k.introduce(c)
 	return gate.Success
-}
-
-// admit decides who gets in.
-func (b *Broker) admit(c *gate.Connect) gate.Reason {
-	switch {
-	case b.anonymous.Load():
-		return gate.Success
-	case c.HasUser:
-		return gate.BadCredentials
-	}
-	return gate.NotAuthorized
 }
 
 // introduce tells mochi who the client is, and which subscriptions its session
@@ -173,13 +173,16 @@ func (*hook) Provides(b byte) bool {
 func conn(cl *mqtt.Client) *gate.Conn { return cl.Net.Conn.(*gate.Conn) }
 
 // OnACLCheck decides about a filter before mochi indexes it.
-func (h *hook) OnACLCheck(_ *mqtt.Client, filter string, _ bool) bool {
-	return h.b.checkFilter(filter) == gate.Success
+func (h *hook) OnACLCheck(cl *mqtt.Client, filter string, _ bool) bool {
+	return h.b.checkFilter(cl, filter) == gate.Success
 }
 
-func (b *Broker) checkFilter(filter string) gate.Reason {
+func (b *Broker) checkFilter(cl *mqtt.Client, filter string) gate.Reason {
 	if len(filter) > b.limits.TopicBytes || topic.Levels(filter) > b.limits.TopicLevels {
 		return gate.BadFilter
+	}
+	if owner, _ := conn(cl).Owner(); !b.guard.maySubscribe(owner, cl.ID, filter) {
+		return gate.NotAuthorized
 	}
 	return gate.Success
 }
@@ -198,7 +201,7 @@ func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 	var places []int
 	for i, f := range pk.Filters {
 		if codes[i] >= byte(gate.Unspecified) {
-			codes[i] = subackCode(h.b.checkFilter(f.Filter), cl)
+			codes[i] = subackCode(h.b.checkFilter(cl, f.Filter), cl)
 			continue
 		}
 		subs = append(subs, journal.Subscription{

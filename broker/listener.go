@@ -337,5 +337,5 @@ func (l *listener) attach(raw, c net.Conn) {
 		return
 	}
 	defer l.b.running.Done()
-	_ = g.Serve(&control{b: l.b, conn: g, listener: l.id}) // It has logged why.
+	_ = g.Serve(&control{b: l.b, conn: g, socket: s, listener: l.id}) // It has logged why.
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"edge/broker/access"
 	"edge/internal/pki"
 )
 
@@ -18,6 +19,7 @@ import (
 func secure(t *testing.T, l Listener) (b *Broker, address string, trust *tls.Config) {
 	t.Helper()
 	cfg := DefaultConfig()
+	cfg.Access.Users = map[string]access.User{"sensor-1": {Roles: []string{"sensor"}}}
 	cfg.AllowAnonymous, cfg.TLSDir = true, filepath.Join(t.TempDir(), "tls")
 	l.URL = "tls://127.0.0.1:0"
 	cfg.Listeners = []Listener{l}
@@ -148,7 +150,7 @@ func TestClientCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	talk(t, c, hello, welcome)
+	talk(t, c, "\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01d", welcome)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for s := range b.conns {

@@ -20,11 +20,32 @@ func (s *Session) authorize() {
 	if s.engine.opts.Access == nil || s.local {
 		return
 	}
-	a := s.engine.opts.Access(s.owner, s.id)
-	s.access.Store(&a)
+	if a := s.engine.opts.Access(s.Owner(), s.id); a != nil {
+		s.access.Store(&a)
+	} else {
+		s.access.Store(nil)
+	}
 	s.mu.Lock()
 	s.doubtful = s.queue.tail
 	s.mu.Unlock()
+}
+
+// belongs reports whether owner may have s. What nobody in particular has begun is
+// whose it becomes: somebody who turns passwords on wants to keep the sessions.
+func (s *Session) belongs(owner string) bool {
+	had := s.Owner()
+	return had == "" || had == owner
+}
+
+// adopt makes s the session of owner.
+func (s *Session) adopt(owner string) {
+	s.mu.Lock()
+	changed := s.owner != owner
+	s.owner = owner
+	s.mu.Unlock()
+	if changed {
+		s.authorize()
+	}
 }
 
 // Reauthorize asks anew what everybody may do. It counts at once: for who
@@ -49,7 +70,11 @@ func (s *Session) mayReceive(topic string) bool {
 // mayStand reports whether the retained message of k would still be taken from
 // who has published it.
 func (e *Engine) mayStand(k *keepsake) bool {
-	return e.opts.Access == nil || k.owner == "" || e.opts.Access(k.owner, k.m.Origin).MayPublish(k.m.Topic)
+	if e.opts.Access == nil || k.owner == hub {
+		return true
+	}
+	a := e.opts.Access(k.owner, k.m.Origin)
+	return a == nil || a.MayPublish(k.m.Topic)
 }
 
 // Sessions calls f for each session that has a client id, with its subscriptions'
@@ -69,5 +94,13 @@ func (e *Engine) Sessions(f func(s *Session, filters []string) bool) {
 	}
 }
 
+// hub is the owner of sessions within the process. Nobody else has a name that
+// begins with $.
+const hub = "$hub"
+
 // Owner returns the name of the principal that s belongs to.
-func (s *Session) Owner() string { return s.owner }
+func (s *Session) Owner() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owner
+}

@@ -152,3 +152,19 @@ func TestOwner(t *testing.T) {
 	c.left(Leaving{})
 	s.close()
 }
+
+// TestAdopt gives a session that nobody in particular has begun to the first who
+// has a name.
+func TestAdopt(t *testing.T) {
+	_, e := ruled(t)
+	connect(t, e, "c", Opening{Expiry: 100}).subscribe("a", 1).left(Leaving{})
+	c := connect(t, e, "c", Opening{Owner: "anna", Expiry: 100})
+	connect(t, e, "p", Opening{}).publish("a", "1:x")
+	expect(t, c, "a 1:x")
+	c.left(Leaving{})
+	for _, owner := range []string{"", "otto"} {
+		if _, _, _, err := e.Begin(Opening{ID: "c", Owner: owner, Link: c}); !errors.Is(err, ErrForeign) {
+			t.Errorf("the session of anna begins for %q: %v", owner, err)
+		}
+	}
+}

@@ -45,7 +45,7 @@ type Options struct {
 	Durability func(topic string) (within time.Duration, keep bool)
 
 	// Access says what a principal may do, by its name and the client id that it
-	// uses; nil lets everybody do everything. It is called when a session begins,
+	// uses; what is nil lets do everything. It is called when a session begins,
 	// and by Reauthorize.
 	Access func(owner, clientID string) Access
 

@@ -36,7 +36,7 @@ type Will struct {
 func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err error) {
 	release = e.ids.lock(o.ID)
 	old := e.session(o.ID)
-	if old != nil && old.owner != o.Owner {
+	if old != nil && !old.belongs(o.Owner) {
 		release()
 		return nil, false, nil, ErrForeign
 	}
@@ -50,6 +50,7 @@ func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err
 		ended, old = old.flows, nil
 	}
 	if old != nil {
+		old.adopt(o.Owner)
 		e.resume(old, o)
 		return old, true, release, nil
 	}
@@ -71,7 +72,7 @@ func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err
 // Local returns a session for a reader within the process. It has no client id
 // that another could take over, and ends with Leave.
 func (e *Engine) Local(name string, link Link) *Session {
-	s := &Session{engine: e, id: name, local: true, subs: make(map[string]journal.Subscription)}
+	s := &Session{engine: e, id: name, owner: hub, local: true, subs: make(map[string]journal.Subscription)}
 	s.attach(link, e.opts.Window)
 	return s
 }

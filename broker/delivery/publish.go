@@ -110,10 +110,10 @@ func (p *Publisher) retain(r *Route, m *Message, id uint16) (journal.Ticket, Ver
 	case !ok && m.QoS > 0: // Its publisher is told so.
 		e.reinstate(m.Topic, older)
 	case !ok && slot != nil:
-		slot.owner = p.session.owner
+		slot.owner = p.session.Owner()
 		slot.place = older.place // What is on the disk stays there until something newer is.
 	case slot != nil:
-		slot.place, slot.owner = journal.Place(m.place.Load()), p.session.owner
+		slot.place, slot.owner = journal.Place(m.place.Load()), p.session.Owner()
 	}
 	return t, verdict(r, ok)
 }
@@ -207,7 +207,7 @@ func (p *Publisher) commit(route *Route, m *Message, id uint16, durable bool) (t
 			r.Client, r.PacketID = p.session.id, id
 		}
 		if m.Retain {
-			r.Owner = p.session.owner
+			r.Owner = p.session.Owner()
 		}
 		if t, err = p.engine.journal.Append(&r); err == nil {
 			m.placed(r.Place)

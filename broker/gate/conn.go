@@ -173,6 +173,17 @@ func (c *Conn) leave() {
 // Connect returns what the client asked for.
 func (c *Conn) Connect() *Connect { return c.connect }
 
+// Owner returns the name of the principal that the client is, and false if it has
+// not been let in. Any goroutine may call it.
+func (c *Conn) Owner() (name string, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session == nil {
+		return "", false
+	}
+	return c.session.Owner(), true
+}
+
 // Session returns the session after Begin.
 func (c *Conn) Session() *delivery.Session { return c.session }
 

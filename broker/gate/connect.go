@@ -37,6 +37,14 @@ type Connect struct {
 	will          *delivery.Will
 }
 
+// WillTopic returns the topic of the will, empty if there is none.
+func (k *Connect) WillTopic() string {
+	if k.will == nil {
+		return ""
+	}
+	return k.will.Message.Topic
+}
+
 // errNotMQTT ends a connection that does not speak MQTT, without an answer.
 var errNotMQTT = errors.New("the first packet is no CONNECT of MQTT")
 

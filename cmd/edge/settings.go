@@ -143,6 +143,8 @@ func newPlan(file string, tree *config.Tree, err error, override func(*settings)
 		p.Data = defaultDataDir()
 	}
 	p.Broker.Dir, p.Broker.TLSDir = filepath.Join(p.Data, "journal"), filepath.Join(p.Data, "tls")
+	p.Broker.Root = p.root()
+	p.Broker.Where = func(path string) string { return tree.Where("broker.access." + path) }
 	errs = append(errs, p.Validate(), p.planBridges(), p.conflicts())
 	err = p.tree.Locate(errors.Join(errs...))
 	if err == nil {

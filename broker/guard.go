@@ -1,0 +1,342 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"edge/broker/access"
+	"edge/broker/delivery"
+	"edge/broker/gate"
+)
+
+// Logins knows the users. All methods may be called from several goroutines at
+// once.
+type Logins interface {
+	// Verify returns nil if password is that of user. It may take its time, as
+	// long for users that do not exist. from is the address of who asks.
+	Verify(ctx context.Context, from netip.Addr, user string, password []byte) error
+
+	// RolesOf returns the roles of a user, and false if there is none, or none
+	// who may come in.
+	RolesOf(user string) (roles []string, ok bool)
+}
+
+// A guard decides who comes in, and what they may do then. It asks Logins and a
+// policy; the gate, mochi's hook and delivery ask it.
+type guard struct {
+	b       *Broker
+	logins  Logins // nil: there are no users
+	policy  atomic.Pointer[access.Policy]
+	denials denials
+
+	mu    sync.Mutex
+	views map[identity]*access.View // by the policy
+}
+
+// An identity is somebody behind a client id: the name of a user or certificate,
+// uid:1000 for a process on this machine, or nothing for a client that has shown
+// no credentials.
+type identity struct{ owner, client string }
+
+// maxViews bounds the identities whose rules are remembered.
+const maxViews = 10_000
+
+// adminRole may do everything. Who has it and nothing else is asked no questions.
+const adminRole = "admin"
+
+func newGuard(b *Broker, cfg *Config) (*guard, error) {
+	p, err := compile(cfg)
+	if err != nil {
+		return nil, err
+	}
+	g := &guard{b: b, logins: cfg.Logins}
+	g.use(p)
+	return g, nil
+}
+
+func compile(cfg *Config) (*access.Policy, error) {
+	p, err := access.Compile(cfg.Access, cfg.Root, cfg.Where)
+	if err != nil {
+		return nil, fmt.Errorf("rules of access: %w", err)
+	}
+	return p, nil
+}
+
+// UsersChanged makes what Logins says now count at once.
+func (b *Broker) UsersChanged() {
+	b.guard.use(b.guard.policy.Load())
+	b.reauthorize()
+}
+
+// use puts rules in force.
+func (g *guard) use(p *access.Policy) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.policy.Store(p)
+	g.views = make(map[identity]*access.View)
+}
+
+// roles returns all roles of an identity. ok is false if it may not be here.
+func (g *guard) roles(owner string) (roles []string, ok bool) {
+	roles = g.policy.Load().RolesOf(owner)
+	switch uid, local := strings.CutPrefix(owner, uidPrefix); {
+	case owner == "":
+		if len(roles) == 0 {
+			roles = []string{adminRole} // No rules were given: to let everybody in is to let everybody do everything.
+		}
+		return roles, g.b.anonymous.Load()
+	case local && (uid == "0" || uid == strconv.Itoa(os.Geteuid())):
+		return append(roles, adminRole), true // They can read and write our files.
+	case local:
+		return roles, len(roles) > 0
+	case g.logins == nil:
+		return roles, len(roles) > 0
+	}
+	more, known := g.logins.RolesOf(owner)
+	return append(roles, more...), known || len(roles) > 0
+}
+
+// view returns what an identity may do; nil is everything.
+func (g *guard) view(owner, client string) *access.View {
+	id := identity{owner, client}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if v, ok := g.views[id]; ok {
+		return v
+	}
+	if len(g.views) >= maxViews {
+		clear(g.views)
+	}
+	roles, _ := g.roles(owner)
+	var v *access.View
+	if !slices.Equal(slices.Compact(slices.Sorted(slices.Values(roles))), []string{adminRole}) {
+		v = g.policy.Load().For(access.Principal{Name: owner, ClientID: client, Roles: roles})
+	}
+	g.views[id] = v
+	return v
+}
+
+// access is delivery.Options.Access.
+func (g *guard) access(owner, client string) delivery.Access {
+	v := g.view(owner, client)
+	if v == nil {
+		return nil
+	}
+	return &rights{g, identity{owner, client}, v}
+}
+
+// rights are what one identity may do.
+type rights struct {
+	g    *guard
+	id   identity
+	view *access.View
+}
+
+// MayPublish implements delivery.Access.
+func (r *rights) MayPublish(topic string) bool {
+	ok := r.view.Publish(topic).Allowed
+	if !ok {
+		r.g.denials.note(r.id, access.Publish, topic)
+	}
+	return ok
+}
+
+// MayReceive implements delivery.Access. What a filter matches and the client may
+// not have is kept back in silence: it has not asked for that.
+func (r *rights) MayReceive(topic string) bool { return r.view.Receive(topic).Allowed }
+
+// maySubscribe reports whether an identity may subscribe to a filter.
+func (g *guard) maySubscribe(owner, client, filter string) bool {
+	v := g.view(owner, client)
+	if v == nil || v.Subscribe(filter).Allowed {
+		return true
+	}
+	g.denials.note(identity{owner, client}, access.Subscribe, filter)
+	return false
+}
+
+// mayPublish reports whether an identity may publish to a topic.
+func (g *guard) mayPublish(owner, client, topic string) bool {
+	a := g.access(owner, client)
+	return a == nil || a.MayPublish(topic)
+}
+
+// uidPrefix begins the names of those who come by a unix socket without
+// credentials. A user cannot have such a name.
+const uidPrefix = "uid:"
+
+// identify finds out who a client is, and whether it may come in.
+func (g *guard) identify(ctx context.Context, c *gate.Connect, s *socket) (owner string, r gate.Reason) {
+	switch {
+	case s.peer != "":
+		owner = s.peer // The certificate counts, whatever CONNECT says.
+	case c.HasUser:
+		if !plausible(c.Username) || g.logins == nil {
+			break
+		}
+		if g.logins.Verify(ctx, addressOf(s), c.Username, c.Password) == nil {
+			owner = c.Username
+		}
+	case s.uid() >= 0:
+		owner = uidPrefix + strconv.Itoa(s.uid())
+		if _, ok := g.roles(owner); !ok {
+			owner = ""
+		}
+	}
+	if owner == "" && c.HasUser && !g.b.anonymous.Load() {
+		return "", gate.BadCredentials
+	}
+	if _, ok := g.roles(owner); !ok {
+		return "", gate.NotAuthorized
+	}
+	return owner, gate.Success
+}
+
+// plausible keeps names away that mean something else here.
+func plausible(user string) bool {
+	return user != "" && user[0] != '$' && !strings.HasPrefix(user, uidPrefix)
+}
+
+// addressOf returns the address of a client; that of nobody for unix sockets.
+func addressOf(s *socket) netip.Addr {
+	at, _ := netip.ParseAddrPort(s.RemoteAddr().String())
+	return at.Addr().Unmap()
+}
+
+// uid returns the user at the other end of a unix socket, negative for others.
+func (s *socket) uid() int {
+	if s.stream.LocalAddr().Network() != "unix" {
+		return -1
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return -1
+	}
+	uid := -1
+	_ = raw.Control(func(fd uintptr) {
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			uid = int(cred.Uid)
+		}
+	})
+	return uid
+}
+
+// A Denial is something that somebody tried and may not do.
+type Denial struct {
+	Owner  string    `json:"user"`
+	Client string    `json:"client"`
+	Action string    `json:"action"`
+	Topic  string    `json:"topic"`
+	Count  int       `json:"count"`
+	Last   time.Time `json:"last"`
+}
+
+// denials remembers the latest denials, each with a count.
+type denials struct {
+	total atomic.Uint64
+
+	mu   sync.Mutex
+	seen map[denied]*Denial
+}
+
+type denied struct {
+	id     identity
+	action access.Action
+	topic  string
+}
+
+// maxDenials bounds what is remembered: of more, the oldest is forgotten.
+const maxDenials = 256
+
+func (d *denials) note(id identity, a access.Action, topic string) {
+	d.total.Add(1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := denied{id, a, topic}
+	x := d.seen[key]
+	if x == nil {
+		d.makeRoom()
+		x = &Denial{Owner: id.owner, Client: id.client, Action: a.String(), Topic: topic}
+		d.seen[key] = x
+	}
+	x.Count++
+	x.Last = time.Now()
+}
+
+func (d *denials) makeRoom() {
+	if d.seen == nil {
+		d.seen = make(map[denied]*Denial)
+	}
+	if len(d.seen) < maxDenials {
+		return
+	}
+	var oldest denied
+	for key, x := range d.seen {
+		if o := d.seen[oldest]; o == nil || x.Last.Before(o.Last) {
+			oldest = key
+		}
+	}
+	delete(d.seen, oldest)
+}
+
+// Denials returns what was denied lately, the latest first.
+func (b *Broker) Denials() []Denial {
+	d := &b.guard.denials
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make([]Denial, 0, len(d.seen))
+	for _, x := range d.seen {
+		all = append(all, *x)
+	}
+	slices.SortFunc(all, func(a, b Denial) int {
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Topic, b.Topic))
+	})
+	return all
+}
+
+// reauthorize makes new rules count at once: for who is connected, for what waits,
+// and for subscriptions that are not allowed any more.
+func (b *Broker) reauthorize() {
+	b.engine.Reauthorize()
+	b.engine.Sessions(func(s *delivery.Session, filters []string) bool {
+		for _, filter := range filters {
+			if !b.guard.maySubscribe(s.Owner(), s.ID(), filter) {
+				b.engine.Unsubscribe(s, filter)
+				b.log.Info("subscription ended: it is not allowed any more", "client", s.ID(), "user", s.Owner(), "filter", filter)
+			}
+		}
+		return true
+	})
+	b.expel()
+}
+
+// expel ends the connections of those who may not be here any more.
+func (b *Broker) expel() {
+	b.mu.Lock()
+	var gone []*gate.Conn
+	for s := range b.conns {
+		if s.gate == nil {
+			continue
+		}
+		if owner, begun := s.gate.Owner(); begun {
+			if _, ok := b.guard.roles(owner); !ok {
+				gone = append(gone, s.gate)
+			}
+		}
+	}
+	b.mu.Unlock()
+	for _, c := range gone {
+		c.End(gate.NotAuthorized)
+	}
+}
