@@ -101,9 +101,8 @@ type dynReader struct {
 func (r *dynReader) read() {
 	whole := jsonValue{raw: r.file.data}
 	if !json.Valid(r.file.data) {
-		var syntax *json.SyntaxError
 		err := json.Unmarshal(r.file.data, new(any))
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			whole.start = int(syntax.Offset) - 1
 		}
 		r.errs = append(r.errs, r.file.errorf(whole, "cannot be read as JSON: %v", err))
