@@ -189,6 +189,9 @@ func (r *dynReader) acl(v jsonValue) []*dynACL {
 		r.errs = append(r.errs, r.file.errorf(v, "%v", err))
 		return nil
 	}
+	if own(a.Topic) != a.Topic {
+		r.warn(v, "mosquitto before 2.1 takes %%u and %%c for text; here they are names")
+	}
 	a.action = action
 	return []*dynACL{a}
 }

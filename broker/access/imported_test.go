@@ -120,7 +120,7 @@ acl:9:1: this line is not UTF-8`
 	}
 }
 
-// dynsec has the file that mosquitto_ctrl 2.0.11 writes, with clients added.
+// dynsec returns what mosquitto_ctrl 2.0.11 writes first, with more added.
 func dynsec(t *testing.T) []byte {
 	t.Helper()
 	data, err := os.ReadFile("testdata/dynamic-security.json")
@@ -166,9 +166,37 @@ func TestReadDynamicSecurity(t *testing.T) {
 ds:19:4: user "carl" could connect as client "phone" only; here the client id is free
 ds:57:5: denies here what line 56 allows at a higher priority; narrow one of the two
 ds:59:5: denies a subscription to exactly garden/# but not to what is in it; left out, since what may be received stays the same
-ds:60:5: everybody may unsubscribe here`
+ds:60:5: everybody may unsubscribe here
+ds:69:13: mosquitto before 2.1 takes %u and %c for text; here they are names`
 	if diff := cmp.Diff(want, im.Warnings.Error()); diff != "" {
 		t.Errorf("warnings: -want +got\n%s", diff)
+	}
+}
+
+// The file was written by mosquitto 2.0.11, which then decided like this.
+func TestDynamicSecurityAsItWas(t *testing.T) {
+	data, err := os.ReadFile("testdata/mosquitto-2.0.11.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	im, err := access.ReadDynamicSecurity("ds", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for filter, want := range map[string]bool{
+		"a/#": true, "a/b": false, "a/c": true, // Literal ACLs are asked first, whatever their priority.
+		"c/#": false,             // The client's role is asked before that of its group.
+		"d/x": true, "d/y": true, // The same priority: in the order of the file.
+		"e/x": false, "e/y": true,
+		"h/x": true, "h/y": true, // The higher priority is first.
+		"f/anna": true, // Here it was text; there is a warning.
+	} {
+		if d := views(t, im, "anna")["anna"].Subscribe(filter); d.Allowed != want {
+			t.Errorf("%s: %v, want %t", filter, d, want)
+		}
+	}
+	if n := len(im.Warnings); n != 1 || !strings.Contains(im.Warnings.Error(), "before 2.1") {
+		t.Errorf("warnings: %v, want one about %%u", im.Warnings)
 	}
 }
 
