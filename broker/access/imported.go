@@ -100,33 +100,24 @@ func own(filter string) string {
 	return strings.Join(levels, "/")
 }
 
-// YAML returns what belongs below `access:` in a configuration, with the place
-// from which each rule comes.
+// YAML returns a configuration with the rules, and with the place from which each
+// comes.
 func (im *Imported) YAML() []byte {
 	var b bytes.Buffer
 	c := im.Config
-	if len(c.Roles) > 0 {
-		b.WriteString("roles:\n")
-	}
+	b.WriteString("access:\n  roles:\n")
 	for _, role := range slices.Sorted(maps.Keys(c.Roles)) {
-		fmt.Fprintf(&b, "  %q:\n", role)
+		fmt.Fprintf(&b, "    %q:\n", role)
 		for i, r := range c.Roles[role] {
 			path := fmt.Sprintf("roles.%s[%d]", role, i)
-			fmt.Fprintf(&b, "    # %s\n    - %s\n", im.Where(path), strings.Join(r.yaml(), "\n      "))
+			fmt.Fprintf(&b, "      # %q\n      - %s\n", im.Where(path), strings.Join(r.yaml(), "\n        "))
 		}
 	}
-	if len(c.Users) > 0 {
-		b.WriteString("users:\n")
-	}
+	b.WriteString("  users:\n")
 	for _, user := range slices.Sorted(maps.Keys(c.Users)) {
-		fmt.Fprintf(&b, "  %q: {roles: %s}\n", user, list(c.Users[user].Roles))
+		fmt.Fprintf(&b, "    %q: {roles: %s}\n", user, list(c.Users[user].Roles))
 	}
-	if len(c.Everyone) > 0 {
-		fmt.Fprintf(&b, "everyone: %s\n", list(c.Everyone))
-	}
-	if len(c.Anonymous) > 0 {
-		fmt.Fprintf(&b, "anonymous: %s\n", list(c.Anonymous))
-	}
+	fmt.Fprintf(&b, "  everyone: %s\n  anonymous: %s\n", list(c.Everyone), list(c.Anonymous))
 	return b.Bytes()
 }
 

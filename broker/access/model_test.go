@@ -23,14 +23,14 @@ func modelAllows(c Config, p Principal, a Action, what string) bool {
 			continue
 		}
 		for _, r := range rules {
-			if modelSays(r.Deny, r.Topics, p, a, what) || modelSays(r.Deny, modelEntities(r.Entities, "#"), p, a, what) {
+			all, some := modelEntities(r.Entities, "#"), modelEntities(r.Entities, "set")
+			if a != Publish {
+				some = all
+			}
+			if modelSays(r.Deny, append(all, r.Topics...), p, a, what) {
 				return false
 			}
-			tail := "#"
-			if a == Publish {
-				tail = "set"
-			}
-			allowed = allowed || modelSays(r.Allow, r.Topics, p, a, what) || modelSays(r.Allow, modelEntities(r.Entities, tail), p, a, what)
+			allowed = allowed || modelSays(r.Allow, append(some, r.Topics...), p, a, what)
 		}
 	}
 	return allowed
@@ -68,9 +68,8 @@ func modelIs(level, own, what, name string) bool {
 func modelEntities(entities []string, tail string) (filters []string) {
 	for _, e := range entities {
 		bridge, name, _ := strings.Cut(strings.ReplaceAll(e, "*", "+"), ":")
-		f := "e/h/" + bridge + "/" + name + "/" + tail
-		f = strings.ReplaceAll(strings.ReplaceAll(f, "+/+/#", "#"), "/+/#", "/#")
-		filters = append(filters, f)
+		f := strings.ReplaceAll("e/h/"+bridge+"/"+name+"/"+tail, "+/+/#", "#")
+		filters = append(filters, strings.ReplaceAll(f, "/+/#", "/#"))
 	}
 	return filters
 }
@@ -221,6 +220,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		for role, rules := range c.Roles {
 			for _, r := range rapid.Permutation(rules).Draw(t, "rules") {
 				r.Topics = rapid.Permutation(r.Topics).Draw(t, "topics")
+				r.Entities = rapid.Permutation(r.Entities).Draw(t, "entities")
 				shuffled.Roles[role] = append(shuffled.Roles[role], r)
 			}
 		}
