@@ -26,15 +26,14 @@ type Config struct {
 
 	Durability []Durability `yaml:"durability" doc:"How messages that must survive are kept, by topic; without an entry they are written at once."`
 
-	Access access.Config `yaml:"access" doc:"Who may publish, subscribe to and receive what."`
-
 	Version string // of the program, as $SYS/broker/version has it
 	Dir     string // where sessions, queues and retained messages are kept; empty: in memory alone
 	TLSDir  string // where the certificates are that the hub makes
 	Root    string // <prefix>/<node>, the topics of entities
 
+	Access access.Config            // who may do what; its section is beside that of the broker
+	Where  func(path string) string // FILE:LINE of a path in it; nil: there is no file
 	Logins Logins                   // the users; nil: there are none
-	Where  func(path string) string // FILE:LINE of a path below access; nil: there is no file
 }
 
 // A Listener is one address at which clients connect.
@@ -143,7 +142,6 @@ func (c Config) Validate() error {
 	for i, d := range c.Durability {
 		errs = append(errs, config.In("durability["+itoa(i)+"]", d.validate()))
 	}
-	errs = append(errs, config.In("access", c.Access.Validate()))
 	seen := make(map[string]int)
 	for i, l := range c.Listeners {
 		path := "listeners[" + itoa(i) + "]"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ type Logins interface {
 type guard struct {
 	b       *Broker
 	logins  Logins // nil: there are no users
-	policy  atomic.Pointer[access.Policy]
+	rules   atomic.Pointer[rules]
 	denials denials
 
 	mu    sync.Mutex
@@ -55,6 +56,12 @@ const maxViews = 10_000
 // adminRole may do everything. Who has it and nothing else is asked no questions.
 const adminRole = "admin"
 
+// rules are who may do what.
+type rules struct {
+	policy *access.Policy
+	none   bool // the configuration says nothing: who is let in may do everything
+}
+
 func newGuard(b *Broker, cfg *Config) (*guard, error) {
 	p, err := compile(cfg)
 	if err != nil {
@@ -65,35 +72,36 @@ func newGuard(b *Broker, cfg *Config) (*guard, error) {
 	return g, nil
 }
 
-func compile(cfg *Config) (*access.Policy, error) {
+func compile(cfg *Config) (*rules, error) {
 	p, err := access.Compile(cfg.Access, cfg.Root, cfg.Where)
 	if err != nil {
 		return nil, fmt.Errorf("rules of access: %w", err)
 	}
-	return p, nil
+	return &rules{p, reflect.DeepEqual(cfg.Access, access.Config{})}, nil
 }
 
 // UsersChanged makes what Logins says now count at once.
 func (b *Broker) UsersChanged() {
-	b.guard.use(b.guard.policy.Load())
+	b.guard.use(b.guard.rules.Load())
 	b.reauthorize()
 }
 
 // use puts rules in force.
-func (g *guard) use(p *access.Policy) {
+func (g *guard) use(r *rules) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.policy.Store(p)
+	g.rules.Store(r)
 	g.views = make(map[identity]*access.View)
 }
 
 // roles returns all roles of an identity. ok is false if it may not be here.
 func (g *guard) roles(owner string) (roles []string, ok bool) {
-	roles = g.policy.Load().RolesOf(owner)
+	rules := g.rules.Load()
+	roles = rules.policy.RolesOf(owner)
 	switch uid, local := strings.CutPrefix(owner, uidPrefix); {
 	case owner == "":
-		if len(roles) == 0 {
-			roles = []string{adminRole} // No rules were given: to let everybody in is to let everybody do everything.
+		if rules.none {
+			roles = []string{adminRole}
 		}
 		return roles, g.b.anonymous.Load()
 	case local && (uid == "0" || uid == strconv.Itoa(os.Geteuid())):
@@ -121,7 +129,7 @@ func (g *guard) view(owner, client string) *access.View {
 	roles, _ := g.roles(owner)
 	var v *access.View
 	if !slices.Equal(slices.Compact(slices.Sorted(slices.Values(roles))), []string{adminRole}) {
-		v = g.policy.Load().For(access.Principal{Name: owner, ClientID: client, Roles: roles})
+		v = g.rules.Load().policy.For(access.Principal{Name: owner, ClientID: client, Roles: roles})
 	}
 	g.views[id] = v
 	return v

@@ -13,6 +13,7 @@ import (
 
 	"edge/bridge"
 	"edge/broker"
+	"edge/broker/access"
 	"edge/internal/config"
 	"edge/internal/metrics"
 )
@@ -24,6 +25,7 @@ type settings struct {
 	Data     string         `yaml:"data" doc:"Directory in which the hub keeps what it keeps; see edge help config for the default."`
 	LogLevel logLevel       `yaml:"log_level" doc:"Least important kind of message that is logged: debug, info, warn or error."`
 	Broker   broker.Config  `yaml:"broker" doc:"The MQTT broker."`
+	Access   access.Config  `yaml:"access" doc:"Who may publish, subscribe to and receive what."`
 	Metrics  metrics.Config `yaml:"metrics" doc:"Counts of the hub for Prometheus."`
 
 	Bridges map[string]map[string]config.Section `yaml:"bridges" doc:"What is bridged into the broker: under the name of each bridge its kind, and under that its settings."`
@@ -67,6 +69,7 @@ func (s settings) Validate() error {
 		checkLevel("prefix", s.Prefix),
 		checkLevel("node", s.Node),
 		config.In("broker", s.Broker.Validate()),
+		config.In("access", s.Access.Validate()),
 		config.In("metrics", s.Metrics.Validate()),
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Bridges)) {
@@ -144,7 +147,8 @@ func newPlan(file string, tree *config.Tree, err error, override func(*settings)
 	}
 	p.Broker.Dir, p.Broker.TLSDir = filepath.Join(p.Data, "journal"), filepath.Join(p.Data, "tls")
 	p.Broker.Root = p.root()
-	p.Broker.Where = func(path string) string { return tree.Where("broker.access." + path) }
+	p.Broker.Access = p.Access
+	p.Broker.Where = func(path string) string { return tree.Where("access." + path) }
 	errs = append(errs, p.Validate(), p.planBridges(), p.conflicts())
 	err = p.tree.Locate(errors.Join(errs...))
 	if err == nil {
