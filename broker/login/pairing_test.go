@@ -1,0 +1,89 @@
+package login
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestPairing(t *testing.T) {
+	const wrong = "baba baba baba baba baba baba"
+	tests := []struct {
+		name  string
+		tries int // wrong ones
+		after time.Duration
+		write func(string) string
+		want  string // "" is paired
+	}{
+		{"at once", 0, 0, nil, ""},
+		{"in capitals", 0, 0, strings.ToUpper, ""},
+		{"with dashes", 0, 0, func(s string) string { return strings.ReplaceAll(s, " ", "-") }, ""},
+		{"in one word, with a line feed", 0, 0, func(s string) string { return strings.ReplaceAll(s, " ", "") + "\n" }, ""},
+		{"late", 0, PairingTime - 1, nil, ""},
+		{"too late", 0, PairingTime, nil, "no longer valid"},
+		{"at the last try", PairingTries - 1, 0, nil, ""},
+		{"after too many", PairingTries, 0, nil, "no longer valid"},
+		{"cut off", 0, 0, func(s string) string { return s[:24] }, "tries left: 4"},
+		{"with more", 0, 0, func(s string) string { return s + " ba" }, "tries left: 4"},
+		{"nothing", 0, 0, func(string) string { return "" }, "tries left: 4"},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			p, code := NewPairing()
+			for range tt.tries {
+				if p.Try(NewSecret(wrong)) == nil {
+					t.Fatal("paired with a wrong code")
+				}
+			}
+			time.Sleep(tt.after)
+			text := code.Reveal()
+			if tt.write != nil {
+				text = tt.write(text)
+			}
+			err := p.Try(NewSecret(text))
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+			}
+			if err == nil && !errors.Is(p.Try(code), ErrPairingOver) {
+				t.Errorf("%s: the code is good twice", tt.name)
+			}
+		})
+	}
+}
+
+func TestCodes(t *testing.T) {
+	seen := map[string]bool{}
+	syllables := map[string]bool{}
+	for range 2000 {
+		_, secret := NewPairing()
+		code := secret.Reveal()
+		if seen[code] || len(strings.Fields(code)) != codeWords || len(code) != 29 {
+			t.Fatalf("code %q", code)
+		}
+		seen[code] = true
+		for w := range strings.FieldsSeq(code) {
+			syllables[w[:2]], syllables[w[2:]] = true, true
+		}
+	}
+	if len(syllables) != len(consonants)*len(vowels) {
+		t.Errorf("%d different syllables, want %d", len(syllables), len(consonants)*len(vowels))
+	}
+}
+
+func TestOwners(t *testing.T) {
+	var o Owners
+	for _, who := range []string{"anna", "otto", "anna"} {
+		if ok := o.Claim("pump", who); ok != (who == "anna") {
+			t.Errorf("%s claims it: %t; anna used it first", who, ok)
+		}
+	}
+	if who, ok := o.Owner("pump"); who != "anna" || !ok {
+		t.Errorf("it is of %q", who)
+	}
+	o.Release("pump")
+	if !o.Claim("pump", "otto") {
+		t.Error("it is not free after the session")
+	}
+}
