@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -24,6 +25,10 @@ import (
 // Logins knows the users. All methods may be called from several goroutines at
 // once.
 type Logins interface {
+	// Any reports whether there are users at all. Without, a name in CONNECT says
+	// nothing.
+	Any() bool
+
 	// Verify returns nil if password is that of user. It may take its time, as
 	// long for users that do not exist. from is the address of who asks.
 	Verify(ctx context.Context, from netip.Addr, user string, password []byte) error
@@ -190,12 +195,14 @@ func (g *guard) identify(ctx context.Context, c *gate.Connect, s *socket) (owner
 	case s.peer != "":
 		owner = s.peer // The certificate counts, whatever CONNECT says.
 	case c.HasUser:
-		if !plausible(c.Username) || g.logins == nil {
+		if g.logins == nil || !g.logins.Any() {
 			break
 		}
-		if g.logins.Verify(ctx, addressOf(s), c.Username, c.Password) == nil {
-			owner = c.Username
+		if err := g.verify(ctx, c, s); err != nil {
+			g.b.log.Info("login refused", "user", c.Username, "client", c.ClientID, "remote", s.RemoteAddr(), "err", err)
+			return "", gate.BadCredentials
 		}
+		owner = c.Username
 	case s.uid() >= 0:
 		owner = uidPrefix + strconv.Itoa(s.uid())
 		if _, ok := g.roles(owner); !ok {
@@ -210,6 +217,22 @@ func (g *guard) identify(ctx context.Context, c *gate.Connect, s *socket) (owner
 	}
 	return owner, gate.Success
 }
+
+// verify checks the password in a CONNECT.
+func (g *guard) verify(ctx context.Context, c *gate.Connect, s *socket) error {
+	if !plausible(c.Username) {
+		return errName
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return g.logins.Verify(ctx, addressOf(s), c.Username, c.Password)
+}
+
+// patience bounds how long a client waits for its password to be checked: many
+// may come at once after a restart.
+const patience = 30 * time.Second
+
+var errName = errors.New("no user can have this name")
 
 // plausible keeps names away that mean something else here.
 func plausible(user string) bool {

@@ -88,6 +88,12 @@ func (n *node) run(ctx context.Context, p *plan) error {
 		return err
 	}
 	defer data.Close()
+	who, err := openLogins(p.Data, n.log)
+	if err != nil {
+		return err
+	}
+	defer who.close()
+	p.Broker.Logins = who
 	n.server, err = n.open(p.Broker, p.Prefix, n.log)
 	if err != nil {
 		return fmt.Errorf("start broker: %w", err)

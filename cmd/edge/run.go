@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"edge/broker"
+	"edge/broker/login"
 )
 
 // runFlags are the flags of `edge run`; they win over the file.
@@ -62,7 +63,11 @@ func (a *app) runHub(ctx context.Context, f runFlags) error {
 	level := new(slog.LevelVar)
 	setLevel(level, p.LogLevel)
 	log := a.newLogger(level)
-	warnOpen(log, p.Broker)
+	users, err := login.Load(usersFile(p.Data))
+	if err != nil {
+		return err
+	}
+	warnOpen(log, p.Broker, len(users) > 0)
 	n := &node{log: log, level: level, notify: notifier{log}, open: openBroker}
 	if f.file != "" {
 		n.read = func() (*plan, error) { return readPlan(f.file, f.override) }
@@ -132,13 +137,15 @@ func (a *app) badFlags(f runFlags, err error) error {
 
 // warnOpen says loudly what is open to everybody, and that a broker without
 // listeners or users is open to nobody.
-func warnOpen(log *slog.Logger, cfg broker.Config) {
+func warnOpen(log *slog.Logger, cfg broker.Config, users bool) {
 	switch {
 	case len(cfg.Listeners) == 0:
 		log.Warn("nobody can connect: there are no listeners; name some under broker")
 		return
+	case !cfg.AllowAnonymous && !users:
+		log.Warn("nobody can connect but by a unix socket or with a certificate: there are no users (edge user add), and allow_anonymous is off")
+		return
 	case !cfg.AllowAnonymous:
-		log.Warn("nobody can connect: there are no users, and allow_anonymous is off; it is meant for loopback and tests")
 		return
 	}
 	for _, l := range cfg.Listeners {

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"edge/broker"
+	"edge/broker/login"
+)
+
+// logins are the broker's view of the users file.
+type logins struct {
+	verifier *login.Verifier
+	memory   *login.Memory
+	users    atomic.Pointer[login.Users]
+}
+
+var _ broker.Logins = (*logins)(nil)
+
+// openLogins reads the users of a data directory.
+func openLogins(data string, log *slog.Logger) (*logins, error) {
+	users, err := login.Load(usersFile(data))
+	if err != nil {
+		return nil, err
+	}
+	memory := login.NewMemory()
+	if dir := runtimeDir(); dir != "" {
+		if memory, err = login.OpenMemory(dir); err != nil {
+			log.Warn("after a restart, each password is hashed once more", "err", err)
+		}
+	}
+	l := &logins{verifier: login.NewVerifier(users, memory), memory: memory}
+	l.users.Store(&users)
+	return l, nil
+}
+
+// runtimeDir is where a service may keep what need not survive a boot; empty if
+// this is none.
+func runtimeDir() string {
+	if dir := env("RUNTIME_DIRECTORY"); dir != "" {
+		return filepath.Join(dir, "logins")
+	}
+	if os.Geteuid() == 0 {
+		return "/run/edge/logins"
+	}
+	return ""
+}
+
+// replace makes users those who can log in.
+func (l *logins) replace(users login.Users) {
+	l.users.Store(&users)
+	l.verifier.Replace(users)
+}
+
+func (l *logins) close() { _ = l.memory.Close() } // It has what it needs.
+
+// Any implements broker.Logins.
+func (l *logins) Any() bool { return len(*l.users.Load()) > 0 }
+
+// Verify implements broker.Logins.
+func (l *logins) Verify(ctx context.Context, from netip.Addr, user string, password []byte) error {
+	_, err := l.verifier.Check(ctx, login.Attempt{User: user, Password: login.NewSecret(string(password)), From: from})
+	return err
+}
+
+// RolesOf implements broker.Logins.
+func (l *logins) RolesOf(user string) (roles []string, ok bool) {
+	u, ok := l.users.Load().Find(user)
+	if !ok || u.Disabled {
+		return nil, false
+	}
+	return u.Roles, true
+}
