@@ -86,6 +86,25 @@ func CheckName(name string) error {
 
 func notInName(r rune) bool { return strings.ContainsRune(":/+#", r) || !unicode.IsPrint(r) }
 
+// Bounds of a password that a person chooses.
+const (
+	MinPassword = 8    // characters
+	maxPassword = 1024 // bytes
+)
+
+// CheckPassword says what is wrong with a password that a person has chosen.
+func CheckPassword(p Secret) error {
+	switch text := p.Reveal(); {
+	case utf8.RuneCountInString(text) < MinPassword:
+		return fmt.Errorf("the password needs at least %d characters", MinPassword)
+	case len(text) > maxPassword:
+		return fmt.Errorf("the password has more than %d bytes", maxPassword)
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+		return fmt.Errorf("the password has characters that cannot be typed")
+	}
+	return nil
+}
+
 // CheckRoles says what is wrong with names of roles.
 func CheckRoles(roles []string) error {
 	if len(roles) > MaxRoles {

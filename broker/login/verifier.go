@@ -123,7 +123,7 @@ func untilStep(ctx context.Context, start time.Time) error {
 func (v *Verifier) check(ctx context.Context, a Attempt) (User, error) {
 	u, _ := v.users.Load().Find(a.User)
 	from := origin(a.From)
-	m := v.memory.mark(a.User, a.Password.Reveal(), u.Hash.Encode())
+	m := v.mark(u, a)
 	if v.certain(u, a.Password) {
 		v.guard.passed(from, a.User)
 		return u, nil
@@ -139,6 +139,16 @@ func (v *Verifier) check(ctx context.Context, a Attempt) (User, error) {
 		return u, nil
 	}
 	return v.checkSlowly(ctx, a, u, m)
+}
+
+// mark stands for an attempt and what it is held against: when the user changes,
+// an attempt that was wrong, or right, is another.
+func (v *Verifier) mark(u User, a Attempt) mark {
+	state := "on"
+	if u.Disabled {
+		state = "off"
+	}
+	return v.memory.mark(a.User, a.Password.Reveal(), state, u.Hash.Encode())
 }
 
 // certain reports whether the password is right and one that nobody can guess. No
@@ -162,7 +172,7 @@ func (v *Verifier) checkSlowly(ctx context.Context, a Attempt, u User, m mark) (
 		v.guard.failed(from, a.User, m)
 		return User{}, ErrWrong
 	}
-	v.remember(u, a.Password, m)
+	v.remember(u, a)
 	v.guard.passed(from, a.User)
 	return u, nil
 }
@@ -185,13 +195,13 @@ func (v *Verifier) outdated(u User) bool {
 }
 
 // remember saves the next login of u the slow hash.
-func (v *Verifier) remember(u User, p Secret, m mark) {
+func (v *Verifier) remember(u User, a Attempt) {
 	if u.Hash.weak(v.cost) && v.Improved != nil {
-		improved := v.turn.hash(p, v.cost)
+		improved := v.turn.hash(a.Password, v.cost)
 		v.Improved(u.Name, u.Hash, improved)
-		m = v.memory.mark(u.Name, p.Reveal(), improved.Encode())
+		u.Hash = improved
 	}
-	v.memory.add(u.Name, m)
+	v.memory.add(u.Name, v.mark(u, a))
 }
 
 // Stats returns the counts.

@@ -83,6 +83,29 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestReplaceIsAtOnce(t *testing.T) {
+	for _, name := range []string{"anna", "device", "imported"} {
+		synctest.Test(t, func(t *testing.T) {
+			v := newTestVerifier()
+			if err := v.try(t, name, name, home); err != nil {
+				t.Fatal(err)
+			}
+			u, _ := people().Find(name)
+			u.Disabled = true
+			for state, users := range map[string]Users{"disabled": people().With(u), "removed": people().Without(name)} {
+				v.Replace(users)
+				if err := v.try(t, name, name, home); !errors.Is(err, ErrWrong) {
+					t.Errorf("%s, %s after a login: %v", name, state, err)
+				}
+			}
+			v.Replace(people())
+			if err := v.try(t, name, name, home); err != nil {
+				t.Errorf("%s, there again: %v", name, err)
+			}
+		})
+	}
+}
+
 // An answer must not tell whether there is a user: all failures come at the same
 // time, after the same work. The work is told by the memory that it takes.
 func TestFailuresAreAlike(t *testing.T) {
