@@ -67,14 +67,23 @@ func (a *app) complain(ctx context.Context, root *cobra.Command, err error) {
 
 // commandPath returns how the command that was meant is called.
 func (a *app) commandPath(root *cobra.Command) string {
-	if called := root.CalledAs(); called == "" {
-		for _, c := range root.Commands() {
-			if c.CalledAs() != "" {
-				return c.CommandPath()
-			}
-		}
+	if c := called(root); c != nil {
+		return c.CommandPath()
 	}
 	return root.CommandPath()
+}
+
+// called finds the command that was called among c and those below it.
+func called(c *cobra.Command) *cobra.Command {
+	if c.CalledAs() != "" {
+		return c
+	}
+	for _, sub := range c.Commands() {
+		if found := called(sub); found != nil {
+			return found
+		}
+	}
+	return nil
 }
 
 // root returns the table of subcommands.
@@ -105,9 +114,13 @@ serial sticks that are plugged into it.
 	root.SetUsageTemplate(usageTemplate)
 	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colour the output: auto, always or never")
 	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "the same as --color=never")
-	root.AddGroup(&cobra.Group{ID: "hub", Title: "The hub:"}, &cobra.Group{ID: "look", Title: "Looking into it:"})
+	root.AddGroup(&cobra.Group{ID: "hub", Title: "The hub:"}, &cobra.Group{ID: "who", Title: "Who may use it:"}, &cobra.Group{ID: "look", Title: "Looking into it:"})
 	for _, c := range []*cobra.Command{a.runCommand(), a.demoCommand(), a.checkCommand(), a.reloadCommand(), a.backupCommand(), a.restoreCommand()} {
 		c.GroupID = "hub"
+		root.AddCommand(c)
+	}
+	for _, c := range []*cobra.Command{a.userCommand(), a.importCommand()} {
+		c.GroupID = "who"
 		root.AddCommand(c)
 	}
 	for _, c := range []*cobra.Command{a.subCommand(), a.pubCommand(), a.pinsCommand(), a.portsCommand(), a.storeCommand()} {

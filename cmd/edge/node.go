@@ -32,6 +32,7 @@ type node struct {
 	ready func(urls []string)               // told when connections are accepted; may be nil
 
 	plan    *plan
+	logins  *logins
 	server  server
 	client  bridge.Client
 	metrics *metrics.Server
@@ -46,6 +47,7 @@ type server interface {
 	Stats() broker.Stats
 	Snapshot() (*journal.Snapshot, error)
 	Reload(broker.Config) error
+	UsersChanged()
 	Close(context.Context) error
 }
 
@@ -103,6 +105,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 		return err
 	}
 	defer func() { n.metrics.Close() }() // A reload may have put another in its place.
+	n.logins = who
 	n.plan, n.bridges, n.asked = p, map[string]*running{}, make(chan request)
 	n.client = n.server.Client("edge")
 	if err := n.publishStatus("online"); err != nil {
@@ -130,7 +133,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	return n.serve(inner)
 }
 
-// serve answers who asks for a reload until ctx ends.
+// serve answers who asks for something until ctx ends.
 func (n *node) serve(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -170,10 +173,13 @@ func (n *node) ask(ctx context.Context, verb string) reply {
 }
 
 func (n *node) obey(verb string) reply {
-	if verb != "reload" {
-		return reply{Error: fmt.Sprintf("unknown request %q", verb)}
+	switch verb {
+	case "reload":
+		return n.reload()
+	case usersVerb:
+		return n.reloadUsers()
 	}
-	return n.reload()
+	return reply{Error: fmt.Sprintf("unknown request %q", verb)}
 }
 
 func (n *node) summary() string {
