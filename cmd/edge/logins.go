@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 
@@ -38,14 +37,11 @@ func openLogins(data string, log *slog.Logger) (*logins, error) {
 	return l, nil
 }
 
-// runtimeDir is where a service may keep what need not survive a boot; empty if
-// this is none.
+// runtimeDir is where a service of systemd may keep what need not survive a boot;
+// empty if this is none.
 func runtimeDir() string {
 	if dir := env("RUNTIME_DIRECTORY"); dir != "" {
 		return filepath.Join(dir, "logins")
-	}
-	if os.Geteuid() == 0 {
-		return "/run/edge/logins"
 	}
 	return ""
 }
