@@ -233,7 +233,7 @@ func TestYAML(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	odd, err := access.ReadACLFile("acl", []byte("user \"a\": 'é\x01{\ntopic read \"x\": 'y\\ z\t\u00a0/+\n"))
+	odd, err := access.ReadACLFile("acl", []byte("user \"a\": 'é\x01{\ntopic read \"x\": 'y\\ z\u00a0/+\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
