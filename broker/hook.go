@@ -10,6 +10,7 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"edge/broker/access"
 	"edge/broker/delivery"
 	"edge/broker/gate"
 	"edge/broker/journal"
@@ -201,7 +202,11 @@ func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 	var places []int
 	for i, f := range pk.Filters {
 		if codes[i] >= byte(gate.Unspecified) {
-			codes[i] = subackCode(h.b.checkFilter(cl, f.Filter), cl)
+			why := h.b.checkFilter(cl, f.Filter)
+			if codes[i] = subackCode(why, cl); why == gate.NotAuthorized {
+				owner, _ := conn(cl).Owner()
+				h.b.guard.denials.note(identity{owner, cl.ID}, access.Subscribe, f.Filter)
+			}
 			continue
 		}
 		subs = append(subs, journal.Subscription{

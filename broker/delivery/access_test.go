@@ -14,13 +14,13 @@ type rulebook struct {
 	denied map[string]bool
 }
 
-func (b *rulebook) deny(rule string, on bool) {
+func (b *rulebook) deny(rule string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.denied == nil {
 		b.denied = make(map[string]bool)
 	}
-	b.denied[rule] = on
+	b.denied[rule] = true
 }
 
 func (b *rulebook) access(owner, _ string) Access { return chapter{b, owner} }
@@ -47,7 +47,7 @@ func ruled(t *testing.T) (*rulebook, *Engine) {
 
 func TestMayPublish(t *testing.T) {
 	b, e := ruled(t)
-	b.deny("anna publish secret", true)
+	b.deny("anna publish secret")
 	all := connect(t, e, "all", Opening{Owner: "otto"}).subscribe("#", 1)
 	p := connect(t, e, "p", Opening{Owner: "anna", Will: &Will{Message: &Message{Message: journal.Message{Topic: "secret", Payload: []byte("0:w")}}}})
 	for _, tt := range []struct {
@@ -68,7 +68,7 @@ func TestMayPublish(t *testing.T) {
 
 	q := connect(t, e, "q", Opening{Owner: "anna"})
 	q.publish("open", "1:e")
-	b.deny("anna publish open", true)
+	b.deny("anna publish open")
 	e.Reauthorize()
 	if got := q.publish("open", "1:f"); got != Denied {
 		t.Errorf("after the right was taken: %v", got)
@@ -78,7 +78,7 @@ func TestMayPublish(t *testing.T) {
 
 func TestMayReceive(t *testing.T) {
 	b, e := ruled(t)
-	b.deny("anna receive secret", true)
+	b.deny("anna receive secret")
 	p := connect(t, e, "p", Opening{Owner: "otto"})
 	p.publish("secret", "r1:a")
 	p.publish("open", "r1:b")
@@ -91,11 +91,11 @@ func TestMayReceive(t *testing.T) {
 	expect(t, shared, "open 1:d", "closing 1:e", "open 1:f")
 	expect(t, a, "R open r1:b")
 
-	b.deny("anna receive closing", true)
+	b.deny("anna receive closing")
 	e.Reauthorize()
 	a.s.Acknowledge(1, 1)
 	expect(t, a, "open 1:d")
-	b.deny("anna receive open", true) // It is on its way.
+	b.deny("anna receive open") // It is on its way.
 	a.left(Leaving{})
 	a = connect(t, e, "a", Opening{Owner: "anna", Expiry: 100})
 	e.Reauthorize()
@@ -115,7 +115,7 @@ func TestRetainedOfRevoked(t *testing.T) {
 	b, e := ruled(t)
 	connect(t, e, "p", Opening{Owner: "anna"}).publish("a", "r1:x")
 	expect(t, connect(t, e, "c", Opening{Owner: "otto"}).subscribe("a", 1), "R a r1:x")
-	b.deny("anna publish a", true)
+	b.deny("anna publish a")
 	e.Reauthorize()
 	expect(t, connect(t, e, "d", Opening{Owner: "otto"}).subscribe("a", 1))
 }
@@ -140,9 +140,9 @@ func TestOwner(t *testing.T) {
 	foreign("while anna is away")
 	s = s.restart(opts, journal.Options{})
 	foreign("after a restart")
-	b.deny("anna publish a", true)
+	b.deny("anna publish a")
 	expect(t, connect(t, s.e, "d", Opening{Owner: "otto"}).subscribe("a", 1))
-	b.deny("anna receive a", true)
+	b.deny("anna receive a")
 	s.e.Reauthorize()
 	c = connect(t, s.e, "c", Opening{Owner: "anna", Expiry: Forever})
 	expect(t, c)

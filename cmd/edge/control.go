@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"edge/broker"
 )
 
 // A control is the socket in the data directory at which a running hub takes
@@ -30,6 +32,8 @@ type reply struct {
 	Error   string   `json:"error,omitempty"`
 	Config  bool     `json:"config,omitempty"`  // the error is one of the configuration
 	Changed []string `json:"changed,omitempty"` // what was started, stopped or restarted
+
+	Denials []broker.Denial `json:"denials,omitempty"`
 }
 
 const (

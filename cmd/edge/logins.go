@@ -13,6 +13,8 @@ import (
 
 // logins are the broker's view of the users file.
 type logins struct {
+	file     string
+	log      *slog.Logger
 	verifier *login.Verifier
 	memory   *login.Memory
 	users    atomic.Pointer[login.Users]
@@ -32,9 +34,32 @@ func openLogins(data string, log *slog.Logger) (*logins, error) {
 			log.Warn("after a restart, each password is hashed once more", "err", err)
 		}
 	}
-	l := &logins{verifier: login.NewVerifier(users, memory), memory: memory}
+	l := &logins{file: usersFile(data), log: log, verifier: login.NewVerifier(users, memory), memory: memory}
+	l.verifier.Improved = func(name string, old, improved login.Hash) { go l.improve(name, old, improved) }
 	l.users.Store(&users)
 	return l, nil
+}
+
+// improve puts a better hash of the same password into the users file, unless the
+// user has another password by now.
+func (l *logins) improve(name string, old, improved login.Hash) {
+	ctx, cancel := context.WithTimeout(context.Background(), editTime)
+	defer cancel()
+	var users login.Users
+	err := login.Edit(ctx, l.file, func(us login.Users) (login.Users, error) {
+		if u, ok := us.Find(name); ok && u.Hash.Encode() == old.Encode() {
+			u.Hash = improved
+			us = us.With(u)
+		}
+		users = us
+		return us, nil
+	})
+	if err != nil {
+		l.log.Warn("the hash of a password stays as it is", "user", name, "err", err)
+		return
+	}
+	l.replace(users)
+	l.log.Info("the password of a user was hashed anew, as is done today", "user", name)
 }
 
 // runtimeDir is where a service of systemd may keep what need not survive a boot;

@@ -48,6 +48,7 @@ type server interface {
 	Snapshot() (*journal.Snapshot, error)
 	Reload(broker.Config) error
 	UsersChanged()
+	Denials() []broker.Denial
 	Close(context.Context) error
 }
 
@@ -178,6 +179,8 @@ func (n *node) obey(verb string) reply {
 		return n.reload()
 	case usersVerb:
 		return n.reloadUsers()
+	case denialsVerb:
+		return n.denials()
 	}
 	return reply{Error: fmt.Sprintf("unknown request %q", verb)}
 }

@@ -46,7 +46,8 @@ func (s *fakeServer) Stats() broker.Stats {
 
 func (s *fakeServer) Snapshot() (*journal.Snapshot, error) { return nil, journal.ErrClosed }
 
-func (*fakeServer) UsersChanged() {}
+func (*fakeServer) UsersChanged()            {}
+func (*fakeServer) Denials() []broker.Denial { return nil }
 
 func (s *fakeServer) Reload(cfg broker.Config) error {
 	s.mu.Lock()
