@@ -1,12 +1,10 @@
 package serial
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"text/template"
 
 	"edge/bridge"
 )
@@ -21,15 +19,14 @@ type order struct {
 // A writer turns commands to one entity into bytes.
 type writer struct {
 	entity Entity
-	text   *template.Template
+	text   template
 }
 
 // longest bounds what a template may make, in bytes.
 const longest = 4096
 
 func compile(e Entity) (*writer, error) {
-	t, err := template.New(e.ID).Option("missingkey=error").
-		Funcs(template.FuncMap{"lower": strings.ToLower, "upper": strings.ToUpper}).Parse(e.Command)
+	t, err := parseTemplate(e.Command)
 	if err != nil {
 		return nil, err
 	}
@@ -37,14 +34,11 @@ func compile(e Entity) (*writer, error) {
 }
 
 func (w *writer) render(o order) ([]byte, error) {
-	var b bytes.Buffer
-	if err := w.text.Execute(&b, o); err != nil {
-		return nil, err
+	b := w.text.render(o)
+	if len(b) == 0 || len(b) > longest {
+		return nil, fmt.Errorf("the template made %d bytes, not between 1 and %d", len(b), longest)
 	}
-	if b.Len() == 0 || b.Len() > longest {
-		return nil, fmt.Errorf("the template made %d bytes, not between 1 and %d", b.Len(), longest)
-	}
-	return b.Bytes(), nil
+	return []byte(b), nil
 }
 
 // encode checks a command and returns the value that it stands for and the

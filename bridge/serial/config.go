@@ -56,7 +56,7 @@ type Entity struct {
 	OffValue string   `yaml:"off_value" doc:"What the stick says for OFF; off, false, 0 or no if absent."`
 	Options  []string `yaml:"options" doc:"The only values that the entity can have."`
 
-	Command    string `yaml:"command" doc:"What is sent to the stick on a command, a Go template: {{.Value}} is the value as in the topic, {{.Raw}} as the stick knows it (without scale and offset, on_value for ON), {{.ID}} the id; lower and upper change case. End it with a line feed if the stick wants one."`
+	Command    string `yaml:"command" doc:"What is sent to the stick on a command, a template: {{.Value}} is the value as in the topic, {{.Raw}} as the stick knows it (without scale and offset, on_value for ON), {{.ID}} the id; {{.Value | lower}} and upper change case, {{printf \"%5s\" .Value}} formats. End it with a line feed if the stick wants one."`
 	Optimistic bool   `yaml:"optimistic" doc:"The stick never says how the entity is: a command that was sent is taken for its state."`
 }
 

@@ -100,7 +100,6 @@ serial sticks that are plugged into it.
   edge check -c edge.yaml                  find all mistakes in a configuration
   edge sub -v -t 'edge/#'                  watch what happens
   edge pub -t edge/demo/board/relay1/set -m ON`,
-		Version:           buildInfo().Version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.start() },
@@ -109,9 +108,16 @@ serial sticks that are plugged into it.
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.SetVersionTemplate("edge {{.Version}}\n")
-	root.SetHelpTemplate(helpTemplate)
-	root.SetUsageTemplate(usageTemplate)
+	root.SetHelpFunc(printHelp)
+	root.SetUsageFunc(printUsage)
+	version := root.Flags().BoolP("version", "v", false, "version for edge")
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *version {
+			_, err := fmt.Fprintf(a.out, "edge %s\n", buildInfo().Version)
+			return err
+		}
+		return cmd.Help()
+	}
 	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colour the output: auto, always or never")
 	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "the same as --color=never")
 	root.AddGroup(&cobra.Group{ID: "hub", Title: "The hub:"}, &cobra.Group{ID: "who", Title: "Who may use it:"}, &cobra.Group{ID: "look", Title: "Looking into it:"})

@@ -1,36 +1,83 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
 
-// Examples come first: they are what people look for.
-const helpTemplate = `{{with .Short}}{{.}}
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
 
-{{end}}{{if .HasExample}}Examples:
-{{.Example}}
+// The help is written here, and not by cobra's templates: what calls methods by
+// name makes the linker keep the methods of everything (decision 8).
 
-{{end}}{{with .Long}}{{. | trimTrailingWhitespaces}}
+// printHelp prints the help of cmd. Examples come first: they are what people look
+// for.
+func printHelp(cmd *cobra.Command, _ []string) {
+	var b strings.Builder
+	if cmd.Short != "" {
+		b.WriteString(cmd.Short + "\n\n")
+	}
+	if cmd.HasExample() {
+		b.WriteString("Examples:\n" + cmd.Example + "\n\n")
+	}
+	if cmd.Long != "" {
+		b.WriteString(strings.TrimRightFunc(cmd.Long, unicode.IsSpace) + "\n\n")
+	}
+	if cmd.Runnable() || cmd.HasSubCommands() {
+		b.WriteString(cmd.UsageString())
+	}
+	_, _ = io.WriteString(cmd.OutOrStdout(), b.String())
+}
 
-{{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
+// printUsage prints how cmd is used.
+func printUsage(cmd *cobra.Command) error {
+	var b strings.Builder
+	b.WriteString("Usage:")
+	if cmd.Runnable() && cmd.HasParent() {
+		b.WriteString("\n  " + cmd.UseLine())
+	}
+	if cmd.HasAvailableSubCommands() {
+		b.WriteString("\n  " + cmd.CommandPath() + " COMMAND")
+		writeCommands(&b, cmd)
+	}
+	writeFlags(&b, "Flags:", cmd.HasAvailableLocalFlags(), cmd.LocalFlags())
+	writeFlags(&b, "Flags of every command:", cmd.HasAvailableInheritedFlags(), cmd.InheritedFlags())
+	if cmd.HasHelpSubCommands() {
+		b.WriteString("\n\nMore to read:")
+		for _, c := range cmd.Commands() {
+			if c.IsAdditionalHelpTopicCommand() {
+				fmt.Fprintf(&b, "\n  %-22s %s", "edge help "+c.Name(), c.Short)
+			}
+		}
+	}
+	b.WriteString("\n")
+	_, err := io.WriteString(cmd.OutOrStderr(), b.String())
+	return err
+}
 
-const usageTemplate = `Usage:{{if .Runnable}}
-  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
-  {{.CommandPath}} COMMAND{{$cmds := .Commands}}{{range $group := .Groups}}
+func writeCommands(b *strings.Builder, cmd *cobra.Command) {
+	list := func(title, group string, also string) {
+		b.WriteString("\n\n" + title)
+		for _, c := range cmd.Commands() {
+			if c.GroupID == group && (c.IsAvailableCommand() || c.Name() == also) {
+				fmt.Fprintf(b, "\n  %-*s %s", c.NamePadding(), c.Name(), c.Short)
+			}
+		}
+	}
+	for _, g := range cmd.Groups() {
+		list(g.Title, g.ID, "")
+	}
+	list("Others:", "", "help")
+}
 
-{{.Title}}{{range $cmds}}{{if and (eq .GroupID $group.ID) .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}
-
-Others:{{range $cmds}}{{if and (eq .GroupID "") (or .IsAvailableCommand (eq .Name "help"))}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
-
-Flags:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
-
-Flags of every command:
-{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasHelpSubCommands}}
-
-More to read:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
-  {{rpad (print "edge help " .Name) 22}} {{.Short}}{{end}}{{end}}{{end}}
-`
+func writeFlags(b *strings.Builder, title string, any bool, flags *pflag.FlagSet) {
+	if any {
+		b.WriteString("\n\n" + title + "\n" + strings.TrimRightFunc(flags.FlagUsages(), unicode.IsSpace))
+	}
+}
 
 // helpTopics returns the pages that explain something other than a command.
 func helpTopics() []*cobra.Command {
