@@ -62,19 +62,50 @@ func (rep Report) Markdown(w io.Writer) error {
 	if rep.Short {
 		b.WriteString("\nA short run, of a few seconds a row: only to see that all works.\n")
 	}
-	var costs, others [][]Result
+	var costs, others, kept [][]Result
 	for _, row := range rep.rows() {
-		if row[0].Unit == µsPerMessage {
+		switch {
+		case isKept(row[0].Row):
+			kept = append(kept, row)
+		case row[0].Unit == µsPerMessage:
 			costs = append(costs, row)
-		} else {
+		default:
 			others = append(others, row)
 		}
 	}
 	rep.table(&b, costs)
 	rep.table(&b, others)
+	keptTable(&b, kept)
 	fmt.Fprintf(&b, "\n%s\n", rep.losses())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// isKept reports whether a row is one in which nothing acknowledged may be lost.
+func isKept(name string) bool {
+	return slices.ContainsFunc(rows, func(r Row) bool { return r.Name == name && r.Kept })
+}
+
+// keptTable writes the rows in which nothing acknowledged may be lost. Their brokers
+// are set up for that, each in its way.
+func keptTable(b *strings.Builder, rows [][]Result) {
+	if len(rows) == 0 {
+		return
+	}
+	brokers := []string{tested, "mosquitto", "mochi bolt", "mochi badger", "mochi pebble"}
+	b.WriteString("\nWhat must survive. mosquitto saves its database at each change, and where it is restarted, at its end; mochi has each of its stores.\n\n")
+	b.WriteString("| row | goal | " + strings.Join(brokers, " | ") + " |\n" + strings.Repeat("|---", len(brokers)+2) + "|\n")
+	for _, row := range rows {
+		cells := cellsOf(row, brokers, "")
+		for i, name := range brokers {
+			for _, r := range row {
+				if r.Broker == name && r.Rate > 0 && r.Error == "" {
+					cells[i+2] += fmt.Sprintf(", %.0f/s", r.Rate)
+				}
+			}
+		}
+		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
+	}
 }
 
 // series returns the first two numbers of a release of the kernel; what follows

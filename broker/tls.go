@@ -84,8 +84,8 @@ func (c *certs) verify(s tls.ConnectionState) error {
 	_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{
 		Roots: c.clients, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
-	if err == nil && nameIn(s.PeerCertificates[0]) == "" {
-		err = errors.New("there is no name in the certificate of the client")
+	if err == nil && !plausible(nameIn(s.PeerCertificates[0])) {
+		err = fmt.Errorf("no user can have the name %q, which is in the certificate of the client", nameIn(s.PeerCertificates[0]))
 	}
 	return err
 }

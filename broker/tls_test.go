@@ -117,6 +117,10 @@ func TestClientCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	root, err := clients.Client("uid:0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	serving, err := clients.Certificate([]string{"sensor-1"}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -133,6 +137,7 @@ func TestClientCertificate(t *testing.T) {
 		{"of another authority", []tls.Certificate{*other}, false},
 		{"without a name", []tls.Certificate{*nobody}, false},
 		{"of a server", []tls.Certificate{*serving}, false},
+		{"with a name of ours", []tls.Certificate{*root}, false},
 	} {
 		cfg := trust
 		if !strings.HasPrefix(tt.name, "again") {
