@@ -68,10 +68,10 @@ func parseAction(text string) (p piece, err error) {
 func wordsOf(text string) (words []string, err error) {
 	for text = strings.TrimLeft(text, " \t"); text != ""; text = strings.TrimLeft(text, " \t") {
 		word := text
-		switch {
-		case text[0] == '|':
+		switch text[0] {
+		case '|':
 			word = "|"
-		case text[0] == '"':
+		case '"':
 			if word, err = strconv.QuotedPrefix(text); err != nil {
 				return nil, errors.New("a text in quotes is not closed")
 			}

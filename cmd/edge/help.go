@@ -73,8 +73,8 @@ func writeCommands(b *strings.Builder, cmd *cobra.Command) {
 	list("Others:", "", "help")
 }
 
-func writeFlags(b *strings.Builder, title string, any bool, flags *pflag.FlagSet) {
-	if any {
+func writeFlags(b *strings.Builder, title string, some bool, flags *pflag.FlagSet) {
+	if some {
 		b.WriteString("\n\n" + title + "\n" + strings.TrimRightFunc(flags.FlagUsages(), unicode.IsSpace))
 	}
 }
