@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -218,19 +217,20 @@ func perDay(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
 	})
 }
 
-// perByte measures what goes to the disk for each byte of payload, at full speed,
-// with a lasting session that takes it all. It begins to count after 128 MB, or
-// some time: by then what a broker makes once, like files, is made.
+// perByte measures what goes to the disk for each byte of payload, at the full speed
+// of a lasting session that takes it all. It begins to count after 128 MB, or some
+// time: by then what a broker makes once, like files, is made.
 func perByte(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
+	const size = 512
+	spec := oneToOne(1)
+	spec.Payload, spec.Lasting = size, true
 	return onDisk(ctx, p, func(proc *peer.Process, d *device) (Result, error) {
-		const size = 512
 		var r Result
-		var tally load.Tally
 		run := func() (err error) {
-			r, tally, err = attended(ctx, proc, size, t)
+			r, err = fullSpeed(ctx, proc, spec, t)
 			return err
 		}
-		for began, sent := time.Now(), int64(0); sent*size < 128<<20 && time.Since(began) < 4*t.Run; sent += tally.Sent {
+		for began, sent := time.Now(), int64(0); sent*size < 128<<20 && time.Since(began) < 4*t.Run; sent += r.Expected {
 			if err := run(); err != nil {
 				return r, err
 			}
@@ -239,29 +239,10 @@ func perByte(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
 		if err != nil {
 			return r, err
 		}
-		r.spread([]float64{float64(n) / float64(tally.Sent*size)})
+		r.spread([]float64{float64(n) / float64(r.Expected*size)})
 		r.More = []Figure{{Name: d.what}}
 		return r, nil
 	})
-}
-
-// attended is publish with the session online.
-func attended(ctx context.Context, proc *peer.Process, size int, t Timing) (Result, load.Tally, error) {
-	if err := load.Away(ctx, proc.Addr, "bench/#"); err != nil {
-		return Result{}, load.Tally{}, err
-	}
-	var got load.Tally
-	var err2 error
-	taken := make(chan struct{})
-	go func() {
-		defer close(taken)
-		got, err2 = load.Return(ctx, proc.Addr, math.MaxInt64, 1, t.Quiet/2)
-	}()
-	r, tally, err := publish(ctx, proc, unattended(size, 1), t)
-	<-taken
-	got.Expected, got.Lost = tally.Sent, tally.Sent-got.Delivered
-	r.account(got)
-	return r, tally, errors.Join(err, err2)
 }
 
 // slowDisk measures the time of an acknowledged message where each fdatasync takes

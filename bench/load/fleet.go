@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"edge/bench/wire"
 )
 
 // A Spec says which clients there are and what they do.
@@ -22,6 +24,7 @@ type Spec struct {
 	Filters []string   // one subscriber for each
 	Fanout  int        // deliveries that each message makes
 	Sparse  bool       // subscribers see only some messages of a publisher
+	Lasting bool       // sessions of subscribers outlive their connections: what is for them must survive
 
 	Batch       int           // messages that a publisher writes at once, at most
 	Window      int           // messages of a publisher without acknowledgement, at QoS 1 and 2
@@ -85,7 +88,7 @@ func Start(ctx context.Context, addr string, spec Spec) (*Fleet, error) {
 
 func (f *Fleet) connect(ctx context.Context, addr string) error {
 	for i, filter := range f.spec.Filters {
-		c, err := Dial(ctx, addr, fmt.Sprint("sub", i))
+		c, err := f.dial(ctx, addr, fmt.Sprint("sub", i))
 		if err != nil {
 			return err
 		}
@@ -102,6 +105,13 @@ func (f *Fleet) connect(ctx context.Context, addr string) error {
 		f.publishers = append(f.publishers, newPublisher(c, &f.spec, i))
 	}
 	return nil
+}
+
+func (f *Fleet) dial(ctx context.Context, addr, clientID string) (*Conn, error) {
+	if f.spec.Lasting {
+		return dial(ctx, addr, clientID, wire.AppendResume(nil, clientID))
+	}
+	return Dial(ctx, addr, clientID)
 }
 
 // Delivered returns how many messages subscribers have received until now.

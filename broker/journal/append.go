@@ -186,6 +186,12 @@ const (
 	reserveFiles    = 2
 )
 
+// spareFiles is how many files the journal keeps when it has enough. With as few as
+// it must have ready, each segment that is begun before another is freed would cost
+// a new file, filled with zeros, and each that is freed after that a file less: twice
+// the bytes.
+const spareFiles = reserveFiles + 6
+
 // mayRotate reports whether there may be another segment. Messages leave some
 // room to other records.
 func (d *Disk) mayRotate(size int64, message bool) error {

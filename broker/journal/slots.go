@@ -167,7 +167,7 @@ func (d *Disk) clearJunk() error {
 func (d *Disk) release(seg *segment) {
 	for _, e := range seg.extents {
 		d.mu.Lock()
-		surplus := len(d.spare) >= reserveFiles && d.used+int64(len(d.spare))*d.opts.SegmentBytes >= d.opts.MinBytes
+		surplus := len(d.spare) >= spareFiles && d.used+int64(len(d.spare))*d.opts.SegmentBytes >= d.opts.MinBytes
 		again := !e.slot.bad && e.slot.size == d.opts.SegmentBytes && !surplus && !d.closing
 		if again {
 			d.spare = append(d.spare, e.slot)
