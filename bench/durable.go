@@ -136,10 +136,13 @@ func recovery(ctx context.Context, p peer.Peer, t Timing) (r Result, err error) 
 	if err := populate(ctx, proc, t); err != nil {
 		return r, err
 	}
+	proc.End() // The time that this takes is another matter.
 	began := time.Now()
-	if proc, err = proc.Again(ctx); err != nil {
+	again, err := proc.Again(ctx)
+	if err != nil {
 		return r, err
 	}
+	proc = again
 	if err := answers(ctx, proc); err != nil {
 		return r, err
 	}

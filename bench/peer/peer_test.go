@@ -47,6 +47,29 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+func TestProcessAgain(t *testing.T) {
+	p, dir := shell(t, "echo once >>lives; echo ready >&2; exec sleep 60")
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.Addr = "127.0.0.1:1883"
+	p.End()
+	again, err := p.Again(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lives, err := os.ReadFile(filepath.Join(dir, "lives"))
+	if string(lives) != "once\nonce\n" || again.Addr != p.Addr || err != nil {
+		t.Errorf("the second life found %q, %v, at %s", lives, err, again.Addr)
+	}
+	if err := again.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestProcessThatEnds(t *testing.T) {
 	p, _ := shell(t, "echo port is taken >&2; exit 1")
 	if err := p.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "port is taken") {

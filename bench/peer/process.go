@@ -109,14 +109,13 @@ func (p *Process) fault(what string) error {
 
 // Stop ends the process, by force if it does not obey, and removes its directory.
 func (p *Process) Stop() error {
-	p.end()
+	p.End()
 	return os.RemoveAll(p.dir)
 }
 
-// Again ends the process and starts it anew in the same directory, at the same
-// address. It does not wait until that is ready.
+// Again starts a process that has ended anew, in the same directory and at the
+// same address. It does not wait until that is ready.
 func (p *Process) Again(ctx context.Context) (*Process, error) {
-	p.end()
 	again, err := Command(ctx, p.place, p.cmd.Args, p.dir, p.word)
 	if err != nil {
 		return nil, err
@@ -140,7 +139,8 @@ func (p *Process) Written() (int64, error) {
 	return 0, errors.New("the kernel does not count what the broker writes")
 }
 
-func (p *Process) end() {
+// End ends the process, by force if it does not obey, and leaves its directory.
+func (p *Process) End() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
