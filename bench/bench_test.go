@@ -123,6 +123,7 @@ func TestSelectRows(t *testing.T) {
 		{"^qos0$", []string{"qos0"}},
 		{"QoS 2", []string{"qos2"}},
 		{"^(start|size)$", []string{"start", "size"}},
+		{"durable", []string{"durable", "queued", "recovery", "disk-within", "disk-now", "disk-steady", "disk-alone", "disk-fast", "slow-1", "slow-8"}},
 	} {
 		got, err := selectRows(tt.pattern)
 		var names []string
@@ -163,6 +164,7 @@ func TestJudge(t *testing.T) {
 		{"lost", Row{}, Result{Broker: "edge", Lost: 1}, true},
 		{"out of order", Row{}, Result{Broker: "edge", Late: 1}, true},
 		{"broker died", Row{}, Result{Broker: "edge", Error: "EOF"}, true},
+		{"not installed", Row{}, Result{Broker: "edge", Missing: "strace"}, false},
 		{"peer lost", Row{}, Result{Broker: "mochi", Lost: 1}, true},
 		{"peer may lose", may, Result{Broker: "mochi", Lost: 1}, false},
 		{"edge may not", may, Result{Broker: "edge", Lost: 1}, true},
@@ -175,6 +177,22 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestCompareLosers compares a broker that lost messages only where a goal is
+// set.
+func TestCompareLosers(t *testing.T) {
+	results := []Result{
+		{Broker: "edge", Value: 2},
+		{Broker: "mosquitto", Value: 10, Lost: 1},
+		{Broker: "mochi bolt", Value: 40, Late: 1},
+		{Broker: "mochi pebble", Error: "EOF"},
+	}
+	compare(Row{Ratio: map[string]float64{"mochi bolt": 10, "mochi pebble": 10}}, results)
+	want := []Comparison{{Peer: "mochi bolt", Ratio: 20, Goal: 10}}
+	if diff := cmp.Diff(want, results[0].Compared); diff != "" {
+		t.Errorf("compared (-want +got):\n%s", diff)
+	}
+}
+
 func TestTable(t *testing.T) {
 	row := Row{Goal: 0.9, Ratio: map[string]float64{"mosquitto": 3}}
 	results := []Result{
@@ -183,8 +201,15 @@ func TestTable(t *testing.T) {
 		{Row: "qos0", Title: "QoS 0, 1→1", Broker: "mochi", Value: 0.1, Low: 0.1, High: 0.1, Unit: "µs", Expected: 100, Delivered: 90, Lost: 10},
 	}
 	compare(row, results)
+	results = append(
+		results,
+		Result{Row: "slow-1", Title: "slow disk", Broker: "edge", Missing: "strace: not installed"},
+		Result{Row: "recovery", Title: "restart", Broker: "edge", Value: 300, Low: 300, High: 300, Unit: "ms", More: []Figure{{"peak", 2.5, "× the final memory"}}},
+		Result{Row: "durable", Title: "durable", Broker: "edge", Value: 3, Low: 3, High: 3, Unit: "µs", Rate: 19_999},
+		Result{Row: "durable", Title: "durable", Broker: "mochi bolt", Value: 3, Low: 3, High: 3, Unit: "µs", Rate: 400},
+	)
 	rep := Report{
-		Machine: Machine{"Raspberry Pi 5", 4, "6.12", "arm64", "go1.26", "not pinned"},
+		Machine: Machine{"Raspberry Pi 5", 4, "6.12", "arm64", "go1.26", "not pinned", "ext4"},
 		Brokers: []Broker{{Name: "edge", Version: "1.0"}, {Name: "nano", Missing: "not installed"}},
 		Results: results,
 	}
@@ -192,7 +217,7 @@ func TestTable(t *testing.T) {
 	if err := rep.Table(&got); err != nil {
 		t.Fatal(err)
 	}
-	const want = `Raspberry Pi 5, 4 cores, arm64, Linux 6.12, go1.26; not pinned
+	const want = `Raspberry Pi 5, 4 cores, arm64, Linux 6.12, go1.26; not pinned; what must survive is on ext4
 edge 1.0
 nano skipped: not installed
 
@@ -200,6 +225,16 @@ QoS 0, 1→1
   edge       0.50 µs (0.40–0.60)  1000000/s  RSS 9.5 MB  all 100                         goal ≤ 0.90 reached; mosquitto/edge 2.50 (goal ≥ 3.00 MISSED)  CPU 99.9 %
   mosquitto  1.25 µs                                     all 100
   mochi      0.10 µs                                     LOST 10, out of order 0 of 100
+
+slow disk
+  edge  skipped: strace: not installed
+
+restart
+  edge  300 ms        peak: goal ≤ 2 MISSED  peak 2.50 × the final memory
+
+durable
+  edge        3.00 µs  19999/s      goal ≥ 20000/s MISSED
+  mochi bolt  3.00 µs  400/s
 `
 	var trimmed strings.Builder
 	for line := range strings.Lines(got.String()) {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"edge/bench/peer"
 )
 
 // A device is a block device with a file system of its own, so that what is
@@ -23,12 +25,13 @@ type device struct {
 
 const deviceBytes = 2 << 30
 
-func newDevice(ctx context.Context) (d *device, err error) {
+// newDevice makes a device whose contents are in a file under the directory under.
+func newDevice(ctx context.Context, under string) (d *device, err error) {
 	d = &device{what: "at an ext4 of its own"}
 	if os.Geteuid() != 0 {
 		return d, nil
 	}
-	dir, err := os.MkdirTemp("", "bench-device")
+	dir, err := os.MkdirTemp(under, "bench-device")
 	if err != nil {
 		return nil, err
 	}
@@ -122,4 +125,21 @@ func command(ctx context.Context, name string, args ...string) (string, error) {
 		return "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return string(out), nil
+}
+
+// onDisk is running for a broker whose directory is on a device of its own, if
+// this user may make one.
+func onDisk(ctx context.Context, p peer.Peer, measure func(*peer.Process, *device) (Result, error)) (r Result, err error) {
+	d, err := newDevice(ctx, p.Under)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	p.Under = d.mount
+	return running(ctx, p, func(proc *peer.Process) (Result, error) {
+		if d.image == "" {
+			d.what, d.bytes = "as the kernel counts for the process", proc.Written
+		}
+		return measure(proc, d)
+	})
 }

@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"edge/bench/load"
 	"edge/bench/peer"
@@ -16,6 +12,12 @@ import (
 
 // The rows in this file have a session that is away, for which every message must
 // be kept.
+
+// Figures of such rows that other code looks for.
+const (
+	timeFigure  = "time"
+	flushFigure = "fdatasync"
+)
 
 // unattended is a load that nobody takes: a session that is away has subscribed.
 func unattended(payload, publishers int) load.Spec {
@@ -36,11 +38,11 @@ func durable(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
 		if err != nil {
 			return r, err
 		}
-		flush, err := flushTime(os.TempDir())
+		flush, err := flushTime(p.Under)
 		if err != nil {
 			return r, err
 		}
-		r.More = append(r.More, r.time(), Figure{"fdatasync", float64(flush.Microseconds()), "µs"})
+		r.More = append(r.More, r.time(), Figure{flushFigure, float64(flush.Microseconds()), "µs"})
 		got, err := load.Return(ctx, proc.Addr, tally.Sent, len(spec.Topics), t.Quiet)
 		r.account(got)
 		return r, err
@@ -59,44 +61,18 @@ func publish(ctx context.Context, proc *peer.Process, spec load.Spec, t Timing) 
 }
 
 // time is how long one message takes after another.
-func (r *Result) time() Figure { return Figure{"time", 1e6 / r.Rate, "µs/message"} }
-
-// flushTime returns the median time that the disk under dir takes to have 4 KiB
-// safe.
-func flushTime(dir string) (time.Duration, error) {
-	f, err := os.CreateTemp(dir, "flush")
-	if err != nil {
-		return 0, err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	block := make([]byte, 4096)
-	var took []float64
-	for i := range 65 {
-		if _, err := f.WriteAt(block, 0); err != nil {
-			return 0, err
-		}
-		began := time.Now()
-		if err := unix.Fdatasync(int(f.Fd())); err != nil {
-			return 0, fmt.Errorf("flush a file in %s: %w", dir, err)
-		}
-		if i > 0 { // The first one has the size of the file to write, too.
-			took = append(took, float64(time.Since(began)))
-		}
-	}
-	return time.Duration(median(took)), nil
-}
+func (r *Result) time() Figure { return Figure{timeFigure, 1e6 / r.Rate, "µs/message"} }
 
 // queued measures the memory for a million messages that wait, and how fast they
-// go when the subscriber is back.
+// go when the subscriber is back. mosquitto saves them only when it ends: at each
+// change it would write all of them.
 func queued(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
-	const count = 1_000_000
-	return running(ctx, p, func(proc *peer.Process) (Result, error) {
+	return running(ctx, p.Saved(), func(proc *peer.Process) (Result, error) {
 		if err := load.Away(ctx, proc.Addr, "bench/#"); err != nil {
 			return Result{}, err
 		}
 		spec := unattended(100, 1)
-		spec.Count = count
+		spec.Count = t.Count
 		if err := send(ctx, proc.Addr, spec, t); err != nil {
 			return Result{}, err
 		}
@@ -107,8 +83,8 @@ func queued(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
 		var r Result
 		r.spread([]float64{float64(peak) / 1e6})
 		began := time.Now()
-		got, err := load.Return(ctx, proc.Addr, count, 1, t.Quiet)
-		r.Rate = count / time.Since(began).Seconds()
+		got, err := load.Return(ctx, proc.Addr, int64(t.Count), 1, t.Quiet)
+		r.Rate = float64(got.Delivered) / time.Since(began).Seconds()
 		r.account(got)
 		return r, err
 	})
@@ -154,14 +130,24 @@ func recovery(ctx context.Context, p peer.Peer, t Timing) (r Result, err error) 
 		return r, err
 	}
 	r.More = append(r.More, Figure{"peak", float64(r.PeakRSS) / float64(r.RSS), "× the final memory"})
-	retained, err := load.Collect(ctx, proc.Addr, "retained/#", 20_000, t.Quiet)
+	got, err := recovered(ctx, proc, t)
+	r.account(got)
+	return r, err
+}
+
+// recovered returns what is there of the retained messages, and of the queue of
+// one session.
+func recovered(ctx context.Context, proc *peer.Process, t Timing) (load.Tally, error) {
+	const kept = 20_000
+	retained, err := load.Collect(ctx, proc.Addr, "retained/#", kept, t.Quiet)
 	if err != nil {
-		return r, err
+		return load.Tally{}, err
 	}
 	got, err := load.Return(ctx, proc.Addr, 200, 1, t.Quiet)
-	r.account(got)
-	r.Expected, r.Delivered, r.Lost = 20_200, got.Delivered+int64(retained), got.Lost+20_000-int64(retained)
-	return r, err
+	got.Expected += kept
+	got.Delivered += int64(retained)
+	got.Lost += kept - int64(retained)
+	return got, err
 }
 
 // populate has 500 sessions with 200 messages each, and 20 000 retained messages.
@@ -186,66 +172,117 @@ func populate(ctx context.Context, proc *peer.Process, t Timing) error {
 	return errors.Join(send(ctx, proc.Addr, spec, t), send(ctx, proc.Addr, kept, t))
 }
 
-func within(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
-	return perDay(ctx, p.Within(), t)
+// attended is a load with a lasting session that takes what comes.
+func attended(payload int) load.Spec {
+	s := oneToOne(1)
+	s.Payload, s.Lasting, s.Filters = payload, true, []string{"bench/#"}
+	return s
 }
 
-// perDay measures what goes to the disk in a day at 10 messages a second.
-func perDay(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
+// within is measure where messages may wait for others; so more of a run is
+// needed.
+func within(measure measureFunc) measureFunc {
+	return func(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
+		t.Slow *= 3
+		return measure(ctx, p.Within(), t)
+	}
+}
+
+// A pacing is a load that keeps a pace.
+type pacing struct {
+	spec  load.Spec
+	scale float64 // what a byte on the disk for each message is, in the unit of the row
+	warm  bool    // what a broker makes once, like files, is made before
+}
+
+// telemetry is what a house full of sensors has all day: each message is the new
+// value of one of ten retained topics. A byte for each of its messages is so many
+// GB a day.
+func telemetry() pacing {
+	const rate = 10 // messages a second
+	s := attended(148)
+	s.Retain, s.Every, s.Topics = true, time.Second/rate, [][]string{nil}
+	for i := range 10 {
+		s.Topics[0] = append(s.Topics[0], fmt.Sprint("bench/", i))
+	}
+	return pacing{spec: s, scale: rate * 86400 / 1e9}
+}
+
+// fastSize is the size of messages that come fast, in bytes.
+const fastSize = 512
+
+// steady is a thousand messages a second, one at a time.
+func steady() pacing {
+	s := attended(fastSize)
+	s.Every = time.Millisecond
+	return pacing{spec: s, scale: 1.0 / fastSize, warm: true}
+}
+
+// measure measures what goes to the disk for a message.
+func (k pacing) measure(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
 	return onDisk(ctx, p, func(proc *peer.Process, d *device) (Result, error) {
-		if err := load.Away(ctx, proc.Addr, "bench/#"); err != nil {
-			return Result{}, err
+		if k.warm {
+			// edge hurries when as many acknowledgements wait as it lets a client have.
+			spec := attended(fastSize)
+			spec.Window = 1100
+			if err := warmUp(ctx, proc, spec, t); err != nil {
+				return Result{}, err
+			}
 		}
-		spec := unattended(148, 1)
-		spec.Every = time.Second / 10
-		f, err := load.Start(ctx, proc.Addr, spec)
+		f, err := load.Start(ctx, proc.Addr, k.spec)
 		if err != nil {
 			return Result{}, err
 		}
-		defer f.Stop(ctx, t.Quiet) //nolint:errcheck // What counts is read below.
-		if err := leave(ctx, t.Slow/2); err != nil {
-			return Result{}, err
+		bytes, err := perMessage(ctx, f, d, t)
+		tally, err2 := f.Stop(ctx, t.Quiet)
+		r := Result{More: []Figure{{Name: d.what}}}
+		r.spread([]float64{bytes * k.scale})
+		r.account(tally)
+		return r, errors.Join(err, err2)
+	})
+}
+
+// perMessage returns how many bytes go to d for a message of f, after a while.
+func perMessage(ctx context.Context, f *load.Fleet, d *device, t Timing) (float64, error) {
+	if err := leave(ctx, t.Slow/2); err != nil {
+		return 0, err
+	}
+	before := f.Delivered()
+	bytes, err := d.during(func() error { return leave(ctx, t.Slow) })
+	return float64(bytes) / float64(max(1, f.Delivered()-before)), err
+}
+
+// perByte measures what goes to the disk for each byte of payload, at the full speed
+// of a lasting session that takes it all.
+func perByte(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
+	t.CPU = 0 // It is bytes that count.
+	spec := attended(fastSize)
+	return onDisk(ctx, p, func(proc *peer.Process, d *device) (r Result, err error) {
+		if err := warmUp(ctx, proc, spec, t); err != nil {
+			return r, err
 		}
-		n, err := d.during(func() error { return leave(ctx, 2*t.Slow) })
-		var r Result
-		r.spread([]float64{float64(n) / (2 * t.Slow).Seconds() * 86400 / 1e9})
-		r.More = append(r.More, Figure{Name: d.what})
-		select {
-		case <-f.Failed():
-			_, err2 := f.Stop(ctx, t.Quiet)
-			err = errors.Join(err, err2)
-		default:
-		}
+		n, err := d.during(func() (err error) {
+			r, err = fullSpeed(ctx, proc, spec, t)
+			return err
+		})
+		r.spread([]float64{float64(n) / float64(max(1, r.Expected)*fastSize)})
+		r.More = []Figure{{Name: d.what}}
 		return r, err
 	})
 }
 
-// perByte measures what goes to the disk for each byte of payload, at the full speed
-// of a lasting session that takes it all. It begins to count after 128 MB, or some
-// time: by then what a broker makes once, like files, is made.
-func perByte(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
-	const size = 512
-	spec := oneToOne(1)
-	spec.Payload, spec.Lasting = size, true
-	return onDisk(ctx, p, func(proc *peer.Process, d *device) (Result, error) {
-		var r Result
-		run := func() (err error) {
-			r, err = fullSpeed(ctx, proc, spec, t)
+// warmUp is work, until what a broker makes once is made: after 128 MB, or some
+// time.
+func warmUp(ctx context.Context, proc *peer.Process, spec load.Spec, t Timing) error {
+	t.CPU = 0
+	for began, sent := time.Now(), int64(0); sent*fastSize < 128<<20 && time.Since(began) < 2*t.Run; {
+		r, err := fullSpeed(ctx, proc, spec, t)
+		if err != nil {
 			return err
 		}
-		for began, sent := time.Now(), int64(0); sent*size < 128<<20 && time.Since(began) < 4*t.Run; sent += r.Expected {
-			if err := run(); err != nil {
-				return r, err
-			}
-		}
-		n, err := d.during(run)
-		if err != nil {
-			return r, err
-		}
-		r.spread([]float64{float64(n) / float64(r.Expected*size)})
-		r.More = []Figure{{Name: d.what}}
-		return r, nil
-	})
+		sent += r.Expected
+	}
+	return nil
 }
 
 // slowDisk measures the time of an acknowledged message where each fdatasync takes
@@ -274,47 +311,4 @@ func slowDisk(publishers int) func(context.Context, peer.Peer, Timing) (Result, 
 			return r, err
 		})
 	}
-}
-
-// onDisk is running for a broker whose directory is on a device of its own, if
-// this user may make one.
-func onDisk(ctx context.Context, p peer.Peer, measure func(*peer.Process, *device) (Result, error)) (r Result, err error) {
-	d, err := newDevice(ctx)
-	if err != nil {
-		return r, err
-	}
-	defer func() { err = errors.Join(err, d.close()) }()
-	p.Under = d.mount
-	return running(ctx, p, func(proc *peer.Process) (Result, error) {
-		if d.image == "" {
-			d.what, d.bytes = "as the kernel counts for the process", proc.Written
-		}
-		return measure(proc, d)
-	})
-}
-
-// sectors of /sys/block/*/stat have 512 bytes, whatever the device's have.
-const sector = 512
-
-// written returns the bytes that were written to a block device.
-func written(dev string) (int64, error) {
-	file := filepath.Join("/sys/block", filepath.Base(dev), "stat")
-	stat, err := os.ReadFile(file)
-	if err != nil {
-		return 0, err
-	}
-	return parseStat(string(stat))
-}
-
-// parseStat reads the seventh number, sectors written, of a block device's stat.
-func parseStat(stat string) (int64, error) {
-	var field [7]int64
-	into := make([]any, len(field))
-	for i := range field {
-		into[i] = &field[i]
-	}
-	if _, err := fmt.Sscan(stat, into...); err != nil {
-		return 0, fmt.Errorf("statistics of a block device are %q: %w", stat, err)
-	}
-	return field[6] * sector, nil
 }

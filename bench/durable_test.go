@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"edge/bench/peer"
@@ -32,6 +33,32 @@ func TestTaking(t *testing.T) {
 		if got := tt.row.taking(all); len(got) != tt.want || len(all) != 3 {
 			t.Errorf("%+v is about %v", tt.row, got)
 		}
+	}
+}
+
+// TestDiskDir sets a directory in memory aside, where there is one.
+func TestDiskDir(t *testing.T) {
+	const memory = "/dev/shm"
+	fs, err := fileSystem(memory)
+	if err != nil || !inMemory[fs] {
+		t.Skipf("no tmpfs at %s: %s, %v", memory, fs, err)
+	}
+	t.Setenv("TMPDIR", memory)
+	dir, fs, err := diskDir()
+	if err == nil && (dir == memory || inMemory[fs]) {
+		t.Errorf("diskDir = %s, %s, which is not on a disk", dir, fs)
+	}
+	if err != nil && !strings.Contains(err.Error(), "TMPDIR") {
+		t.Errorf("diskDir: %v, which does not say what to do", err)
+	}
+}
+
+func TestFileSystem(t *testing.T) {
+	if fs, err := fileSystem("/proc"); err != nil || fs != "file system 0x9fa0" {
+		t.Errorf("file system of /proc = %s, %v", fs, err)
+	}
+	if fs, err := fileSystem("/nosuch"); err == nil {
+		t.Errorf("file system of nothing = %s", fs)
 	}
 }
 

@@ -17,6 +17,7 @@ type Machine struct {
 	Arch      string `json:"arch"`
 	Go        string `json:"go"`
 	Placement string `json:"placement"`
+	Disk      string `json:"disk,omitempty"` // its file system, where brokers must keep what they acknowledge
 }
 
 // describe describes this machine; what it cannot find out is "unknown". It
@@ -29,6 +30,9 @@ func describe() Machine {
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		m.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	if _, fs, err := diskDir(); err == nil {
+		m.Disk = fs
 	}
 	return m
 }

@@ -32,20 +32,20 @@ func measure(ctx context.Context, o options, chosen []Row, say func(string)) (Re
 	for i := range brokers {
 		brokers[i].Place = place
 	}
+	var kept []peer.Peer
+	if slices.ContainsFunc(chosen, func(r Row) bool { return r.Kept }) {
+		say("getting databases ready")
+		if kept, err = keep(ctx, src, brokers); err != nil {
+			return rep, err
+		}
+	}
 	if err := place.Enter(); err != nil {
 		return rep, err
 	}
-	var kept []peer.Peer
 	for i, row := range chosen {
 		say := func(what string) { say(fmt.Sprintf("[%d/%d] %s: %s", i+1, len(chosen), row.Title, what)) }
 		taking := brokers
 		if row.Kept {
-			if kept == nil {
-				say("getting databases ready")
-				if kept, err = keep(ctx, src, brokers); err != nil {
-					return rep, err
-				}
-			}
 			taking = kept
 		}
 		results, err := row.measure(ctx, row.taking(taking), o.timing(), say)
@@ -57,10 +57,15 @@ func measure(ctx context.Context, o options, chosen []Row, say func(string)) (Re
 	return rep, nil
 }
 
-// keep returns the brokers as they are where nothing may be lost.
+// keep returns the brokers as they are where nothing may be lost, on a disk.
 func keep(ctx context.Context, src peer.Source, brokers []peer.Peer) ([]peer.Peer, error) {
+	dir, _, err := diskDir()
+	if err != nil {
+		return nil, err
+	}
 	var kept []peer.Peer
 	for _, p := range brokers {
+		p.Under = dir
 		k, err := src.Kept(ctx, p)
 		if err != nil {
 			return nil, err
@@ -127,7 +132,10 @@ func (row Row) measure(ctx context.Context, brokers []peer.Peer, t Timing, say f
 func (row Row) one(ctx context.Context, p peer.Peer, t Timing) Result {
 	r, err := row.Measure(ctx, p, t)
 	r.Row, r.Title, r.Unit, r.Broker = row.Name, row.Title, row.Unit, p.Name
-	if err != nil {
+	switch {
+	case errors.Is(err, peer.ErrMissing):
+		r.Missing = err.Error()
+	case err != nil:
 		r.Error = err.Error()
 	}
 	return r

@@ -40,7 +40,11 @@ func (rep Report) JSON(w io.Writer) error {
 // Table writes the report for people.
 func (rep Report) Table(w io.Writer) error {
 	m := rep.Machine
-	fmt.Fprintf(w, "%s, %d cores, %s, Linux %s, %s; %s\n", m.CPU, m.Cores, m.Arch, m.Kernel, m.Go, m.Placement)
+	fmt.Fprintf(w, "%s, %d cores, %s, Linux %s, %s; %s", m.CPU, m.Cores, m.Arch, m.Kernel, m.Go, m.Placement)
+	if m.Disk != "" {
+		fmt.Fprintf(w, "; what must survive is on %s", m.Disk)
+	}
+	fmt.Fprintln(w)
 	for _, b := range rep.Brokers {
 		if b.Missing != "" {
 			fmt.Fprintf(w, "%s skipped: %s\n", b.Name, b.Missing)
@@ -61,6 +65,9 @@ func (rep Report) Table(w io.Writer) error {
 }
 
 func (r Result) cells() []string {
+	if r.Missing != "" {
+		return []string{r.Broker, "skipped: " + r.Missing}
+	}
 	if r.Error != "" {
 		return []string{r.Broker, "FAILED: " + strings.ReplaceAll(r.Error, "\n", "\n    ")}
 	}
@@ -96,6 +103,9 @@ func (r Result) verdict() string {
 	if r.Goal > 0 {
 		said = append(said, "goal ≤ "+number(r.Goal)+reached(r.Value <= r.Goal))
 	}
+	if r.Broker == tested {
+		said = append(said, r.further(rowNamed(r.Row))...)
+	}
 	for _, c := range r.Compared {
 		s := strings.TrimSpace(c.Peer+"/edge "+c.Figure) + " " + number(c.Ratio)
 		if c.Goal > 0 {
@@ -104,6 +114,20 @@ func (r Result) verdict() string {
 		said = append(said, s)
 	}
 	return strings.Join(said, "; ")
+}
+
+// further says whether the goals beside that of the value are reached.
+func (r Result) further(row Row) []string {
+	var said []string
+	if row.Rate > 0 {
+		said = append(said, "goal ≥ "+exact(row.Rate)+"/s"+reached(r.Rate >= row.Rate))
+	}
+	for _, f := range r.More {
+		if most := row.Most[f.Name]; most > 0 {
+			said = append(said, f.Name+": goal ≤ "+exact(most)+reached(f.Value <= most))
+		}
+	}
+	return said
 }
 
 func (r Result) more() string {
@@ -135,3 +159,6 @@ func number(v float64) string {
 	}
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
+
+// exact writes a number that somebody chose.
+func exact(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

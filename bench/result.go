@@ -28,6 +28,7 @@ type Result struct {
 	Goal     float64      `json:"goal,omitempty"`     // of edge: Value should not exceed it
 	Compared []Comparison `json:"compared,omitempty"` // of edge
 	Error    string       `json:"error,omitempty"`    // why there is no value
+	Missing  string       `json:"missing,omitempty"`  // what must be installed before there is one
 	Failed   bool         `json:"failed"`             // by loss, disorder or Error; never by time
 }
 
@@ -60,14 +61,15 @@ func (r *Result) spread(parts []float64) {
 }
 
 // judge decides whether r failed: by loss or disorder, unless the row lets
-// peers lose.
+// peers lose. What is not installed has not failed.
 func (r *Result) judge(row Row) {
 	forgiven := row.PeersMayLose && r.Broker != tested
-	r.Failed = r.Error != "" || !forgiven && !r.complete()
+	r.Failed = r.Error != "" || !forgiven && r.Missing == "" && !r.complete()
 }
 
 // compare notes in the result of edge how the others did. A broker that lost
-// messages has done less work, and is not compared.
+// messages has done less work, and is not compared, unless there is a goal: that is
+// reached all the more.
 func compare(row Row, results []Result) {
 	for i := range results {
 		edge := &results[i]
@@ -76,7 +78,7 @@ func compare(row Row, results []Result) {
 		}
 		edge.Goal = row.Goal
 		for _, r := range results {
-			if r.Broker != tested && r.complete() {
+			if r.Broker != tested && (r.complete() || row.Ratio[r.Broker] > 0 && r.measured()) {
 				edge.compareWith(r, row)
 			}
 		}
@@ -106,7 +108,7 @@ func (r *Result) figure(name string) Figure {
 // median of each figure, and all the messages. If a round went wrong, that is
 // the result.
 func merge(rounds []Result) Result {
-	if i := slices.IndexFunc(rounds, func(r Result) bool { return r.Error != "" }); i >= 0 {
+	if i := slices.IndexFunc(rounds, func(r Result) bool { return r.Error != "" || r.Missing != "" }); i >= 0 {
 		return rounds[i]
 	}
 	r := rounds[0]
@@ -137,5 +139,10 @@ func merge(rounds []Result) Result {
 	return r
 }
 
+// measured says whether there is a value.
+func (r *Result) measured() bool { return r.Error == "" && r.Missing == "" }
+
 // complete says whether all the work was done, and in order.
-func (r *Result) complete() bool { return r.Error == "" && r.Lost == 0 && r.Late == 0 }
+func (r *Result) complete() bool {
+	return r.Error == "" && r.Missing == "" && r.Lost == 0 && r.Late == 0
+}
