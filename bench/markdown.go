@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -52,7 +51,7 @@ func (rep Report) WriteInto(path string) error {
 }
 
 // Markdown writes the report as a part of a page: the machine, a table of what a
-// message costs, and a table of all else.
+// message costs, one of what must survive, and one of all else.
 func (rep Report) Markdown(w io.Writer) error {
 	var b strings.Builder
 	m := rep.Machine
@@ -65,7 +64,7 @@ func (rep Report) Markdown(w io.Writer) error {
 	var costs, others, kept [][]Result
 	for _, row := range rep.rows() {
 		switch {
-		case isKept(row[0].Row):
+		case rowNamed(row[0].Row).Kept:
 			kept = append(kept, row)
 		case row[0].Unit == µsPerMessage:
 			costs = append(costs, row)
@@ -75,37 +74,10 @@ func (rep Report) Markdown(w io.Writer) error {
 	}
 	rep.table(&b, costs)
 	rep.table(&b, others)
-	keptTable(&b, kept)
+	rep.keptTable(&b, kept)
 	fmt.Fprintf(&b, "\n%s\n", rep.losses())
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// isKept reports whether a row is one in which nothing acknowledged may be lost.
-func isKept(name string) bool {
-	return slices.ContainsFunc(rows, func(r Row) bool { return r.Name == name && r.Kept })
-}
-
-// keptTable writes the rows in which nothing acknowledged may be lost. Their brokers
-// are set up for that, each in its way.
-func keptTable(b *strings.Builder, rows [][]Result) {
-	if len(rows) == 0 {
-		return
-	}
-	brokers := []string{tested, "mosquitto", "mochi bolt", "mochi badger", "mochi pebble"}
-	b.WriteString("\nWhat must survive. mosquitto saves its database at each change, and where it is restarted, at its end; mochi has each of its stores.\n\n")
-	b.WriteString("| row | goal | " + strings.Join(brokers, " | ") + " |\n" + strings.Repeat("|---", len(brokers)+2) + "|\n")
-	for _, row := range rows {
-		cells := cellsOf(row, brokers, "")
-		for i, name := range brokers {
-			for _, r := range row {
-				if r.Broker == name && r.Rate > 0 && r.Error == "" {
-					cells[i+2] += fmt.Sprintf(", %.0f/s", r.Rate)
-				}
-			}
-		}
-		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
-	}
 }
 
 // series returns the first two numbers of a release of the kernel; what follows
@@ -144,23 +116,49 @@ func (rep Report) table(b *strings.Builder, rows [][]Result) {
 		if broker.Missing != "" {
 			continue
 		}
-		name := broker.Name
-		brokers = append(brokers, name)
-		if name != tested {
-			rival = firstOf(rival, name)
-			name = firstOf(called[name], name) + " " + broker.Version
+		brokers = append(brokers, broker.Name)
+		head = append(head, rep.heading(broker.Name))
+		if broker.Name != tested {
+			rival = firstOf(rival, broker.Name)
 		}
-		head = append(head, name)
 	}
 	if rival != "" {
 		head = append(head, rival+" ÷ "+tested)
 	}
-	line := func(cells []string) { fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | ")) }
-	b.WriteString("\n")
-	line(head)
-	b.WriteString(strings.Repeat("|---", len(head)) + "|\n")
+	lines := [][]string{head}
 	for _, row := range rows {
-		line(cellsOf(row, brokers, rival))
+		lines = append(lines, cellsOf(row, brokers, rival))
+	}
+	writeLines(b, lines)
+}
+
+// heading returns what the column of a broker is called: a peer has its version,
+// and the name of its store if it was measured with several.
+func (rep Report) heading(broker string) string {
+	if broker == tested {
+		return tested
+	}
+	base, store, _ := strings.Cut(broker, " ")
+	head := firstOf(called[base], base)
+	for _, b := range rep.Brokers {
+		if b.Name == base {
+			head += " " + b.Version
+		}
+	}
+	if store != "" {
+		head += ", " + store
+	}
+	return head
+}
+
+// writeLines writes a table, the first line of which is its head.
+func writeLines(b *strings.Builder, lines [][]string) {
+	b.WriteString("\n")
+	for i, cells := range lines {
+		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
+		if i == 0 {
+			b.WriteString(strings.Repeat("|---", len(cells)) + "|\n")
+		}
 	}
 }
 
@@ -202,7 +200,7 @@ func cellsOf(row []Result, brokers []string, rival string) []string {
 // goal says what the value should not exceed: a number, or what a peer showed.
 func (r Result) goal() string {
 	if r.Goal > 0 {
-		return "≤ " + strconv.FormatFloat(r.Goal, 'g', -1, 64)
+		return "≤ " + exact(r.Goal)
 	}
 	for _, c := range r.Compared {
 		if c.Goal == 1 {
@@ -238,13 +236,19 @@ func (r Result) brief(names []string) string {
 		f := r.figure(name)
 		said = append(said, strings.TrimSpace(number(f.Value)+" "+f.Unit)+" "+name)
 	}
+	return strings.Join(append(said, r.harm()...), ", ")
+}
+
+// harm says what the broker did to messages that it should not have done.
+func (r Result) harm() []string {
+	var said []string
 	if r.Lost > 0 {
 		said = append(said, fmt.Sprintf("**%d lost**", r.Lost))
 	}
 	if r.Late > 0 {
 		said = append(said, fmt.Sprintf("**%d out of order**", r.Late))
 	}
-	return strings.Join(said, ", ")
+	return said
 }
 
 // losses says in a sentence whether edge kept what it promises.

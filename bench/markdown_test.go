@@ -19,7 +19,8 @@ var update = flag.Bool("update", false, "write the golden files")
 
 // TestMarkdown reads a report as --json writes it: a row without loss, one with
 // loss, one with a second figure, one of edge alone, one that failed, and a
-// broker that is not installed.
+// broker that is not installed; then rows of what must survive, one of which was
+// not measured.
 func TestMarkdown(t *testing.T) {
 	var got, errs strings.Builder
 	if code := run(t.Context(), []string{"--from", "testdata/report.json", "--markdown"}, &got, &errs); code != 1 { // a broker failed
