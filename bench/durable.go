@@ -19,10 +19,11 @@ const (
 	flushFigure = "fdatasync"
 )
 
-// unattended is a load that nobody takes: a session that is away has subscribed.
-func unattended(payload, publishers int) load.Spec {
+// unattended is a load of 100 bytes a message that nobody takes: a session that is
+// away has subscribed.
+func unattended(publishers int) load.Spec {
 	s := pairs(publishers)
-	s.Payload, s.Filters, s.Fanout, s.Outstanding = payload, nil, 0, 0
+	s.Payload, s.Filters, s.Fanout, s.Outstanding = 100, nil, 0, 0
 	return s
 }
 
@@ -30,7 +31,8 @@ func unattended(payload, publishers int) load.Spec {
 // whether the session gets them all when it comes back.
 func durable(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
 	return running(ctx, p, func(proc *peer.Process) (Result, error) {
-		spec := unattended(100, 1)
+		spec := unattended(1)
+		t.CPU = 0 // Who waits for a disk would take long for that.
 		if err := load.Away(ctx, proc.Addr, "bench/#"); err != nil {
 			return Result{}, err
 		}
@@ -71,7 +73,7 @@ func queued(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
 		if err := load.Away(ctx, proc.Addr, "bench/#"); err != nil {
 			return Result{}, err
 		}
-		spec := unattended(100, 1)
+		spec := unattended(1)
 		spec.Count = t.Count
 		if err := send(ctx, proc.Addr, spec, t); err != nil {
 			return Result{}, err
@@ -155,7 +157,7 @@ func populate(ctx context.Context, proc *peer.Process, t Timing) error {
 	if err := answers(ctx, proc); err != nil {
 		return err
 	}
-	spec := unattended(100, 1)
+	spec := unattended(1)
 	spec.Topics, spec.Count = [][]string{nil}, 100_000
 	kept := load.Spec{QoS: 1, Retain: true, Payload: 100, Batch: batch, Window: 100, Count: 20_000, Topics: [][]string{nil}}
 	var filters []string
@@ -222,10 +224,7 @@ func steady() pacing {
 func (k pacing) measure(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
 	return onDisk(ctx, p, func(proc *peer.Process, d *device) (Result, error) {
 		if k.warm {
-			// edge hurries when as many acknowledgements wait as it lets a client have.
-			spec := attended(fastSize)
-			spec.Window = 1100
-			if err := warmUp(ctx, proc, spec, t); err != nil {
+			if err := warmUp(ctx, proc, t); err != nil {
 				return Result{}, err
 			}
 		}
@@ -256,13 +255,12 @@ func perMessage(ctx context.Context, f *load.Fleet, d *device, t Timing) (float6
 // of a lasting session that takes it all.
 func perByte(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
 	t.CPU = 0 // It is bytes that count.
-	spec := attended(fastSize)
 	return onDisk(ctx, p, func(proc *peer.Process, d *device) (r Result, err error) {
-		if err := warmUp(ctx, proc, spec, t); err != nil {
+		if err := warmUp(ctx, proc, t); err != nil {
 			return r, err
 		}
 		n, err := d.during(func() (err error) {
-			r, err = fullSpeed(ctx, proc, spec, t)
+			r, err = fullSpeed(ctx, proc, attended(fastSize), t)
 			return err
 		})
 		r.spread([]float64{float64(n) / float64(max(1, r.Expected)*fastSize)})
@@ -271,9 +269,11 @@ func perByte(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
 	})
 }
 
-// warmUp is work, until what a broker makes once is made: after 128 MB, or some
-// time.
-func warmUp(ctx context.Context, proc *peer.Process, spec load.Spec, t Timing) error {
+// warmUp is work on other topics, for which nothing waits, until what a broker makes
+// once is made: after 128 MB, or some time.
+func warmUp(ctx context.Context, proc *peer.Process, t Timing) error {
+	spec := attended(fastSize)
+	spec.Topics, spec.Filters = [][]string{{"warm/0"}}, []string{"warm/#"}
 	t.CPU = 0
 	for began, sent := time.Now(), int64(0); sent*fastSize < 128<<20 && time.Since(began) < 2*t.Run; {
 		r, err := fullSpeed(ctx, proc, spec, t)
@@ -294,7 +294,7 @@ func slowDisk(publishers int) func(context.Context, peer.Peer, Timing) (Result, 
 			return Result{}, err
 		}
 		return running(ctx, p, func(proc *peer.Process) (Result, error) {
-			spec := unattended(100, publishers)
+			spec := unattended(publishers)
 			spec.Window = 20
 			t.CPU = 0
 			if err := load.Away(ctx, proc.Addr, "bench/#"); err != nil {

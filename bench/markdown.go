@@ -139,16 +139,16 @@ func (rep Report) heading(broker string) string {
 		return tested
 	}
 	base, store, _ := strings.Cut(broker, " ")
-	head := firstOf(called[base], base)
+	head := []string{firstOf(called[base], base)}
 	for _, b := range rep.Brokers {
 		if b.Name == base {
-			head += " " + b.Version
+			head = append(head, b.Version)
 		}
 	}
 	if store != "" {
-		head += ", " + store
+		store = ", " + store
 	}
-	return head
+	return strings.Join(head, " ") + store
 }
 
 // writeLines writes a table, the first line of which is its head.

@@ -20,7 +20,8 @@ type smallBroker struct {
 	unsubscribed chan struct{} // gets one for each UNSUBSCRIBE, when there is room
 
 	mu       sync.Mutex
-	conns    map[*Conn]string // filter of each connection
+	conns    map[*Conn]string  // filter of each connection
+	clean    map[string][]bool // whether each CONNECT of a client asked for a clean session
 	retained []wire.Message
 	n        int
 	done     sync.WaitGroup
@@ -32,7 +33,7 @@ func startBroker(t *testing.T, spoil func(int, wire.Message) []wire.Message) *sm
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &smallBroker{addr: l.Addr().String(), spoil: spoil, conns: map[*Conn]string{}, unsubscribed: make(chan struct{}, 2)}
+	b := &smallBroker{addr: l.Addr().String(), spoil: spoil, conns: map[*Conn]string{}, clean: map[string][]bool{}, unsubscribed: make(chan struct{}, 2)}
 	b.done.Go(func() { b.accept(l) })
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -72,6 +73,10 @@ func (b *smallBroker) handle(c *Conn, p wire.Packet) error {
 	var answer []byte
 	switch p.Type {
 	case wire.Connect:
+		b.mu.Lock()
+		id := string(p.Body[12:])
+		b.clean[id] = append(b.clean[id], p.Body[7]&0x02 != 0)
+		b.mu.Unlock()
 		answer = []byte{0x20, 2, 0, 0}
 	case wire.Subscribe:
 		answer = b.subscribe(c, p)

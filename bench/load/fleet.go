@@ -107,11 +107,17 @@ func (f *Fleet) connect(ctx context.Context, addr string) error {
 	return nil
 }
 
+// dial connects a subscriber. A session that lasts begins here, too: what an older
+// one of its name still has is none of this fleet's.
 func (f *Fleet) dial(ctx context.Context, addr, clientID string) (*Conn, error) {
-	if f.spec.Lasting {
-		return dial(ctx, addr, clientID, wire.AppendResume(nil, clientID))
+	c, err := Dial(ctx, addr, clientID)
+	if err != nil || !f.spec.Lasting {
+		return c, err
 	}
-	return Dial(ctx, addr, clientID)
+	if err := c.Close(); err != nil {
+		return nil, err
+	}
+	return dial(ctx, addr, clientID, wire.AppendResume(nil, clientID))
 }
 
 // Delivered returns how many messages subscribers have received until now.

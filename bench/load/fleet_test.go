@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"edge/bench/wire"
@@ -44,12 +45,15 @@ func TestFleetCountsAll(t *testing.T) {
 	fanOut.Fanout, fanOut.Filters = 3, []string{"t/0", "t/0", "#"}
 	sparse := spec(0)
 	sparse.Sparse, sparse.Topics, sparse.Filters = true, [][]string{{"t/0", "t/1"}}, []string{"t/0", "t/1"}
+	lasting := spec(1)
+	lasting.Lasting = true
 	for _, tt := range []struct {
 		name       string
 		spec       Spec
 		deliveries int64
 	}{
 		{"QoS 0", spec(0), 500},
+		{"lasting", lasting, 500},
 		{"QoS 1", spec(1), 500},
 		{"QoS 2", spec(2), 500},
 		{"pairs", pairs, 1500},
@@ -66,6 +70,22 @@ func TestFleetCountsAll(t *testing.T) {
 				t.Errorf("tally = %+v, want all of %d", got, tt.deliveries)
 			}
 		})
+	}
+}
+
+// TestLastingBeginsAnew looks at the sessions that a fleet asks for: one that ends at
+// once takes what an older one has with it, and then one that lasts.
+func TestLastingBeginsAnew(t *testing.T) {
+	b := startBroker(t, nil)
+	s := spec(1)
+	s.Lasting = true
+	if _, err := drive(t, b.addr, s); err != nil {
+		t.Fatal(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if diff := cmp.Diff([]bool{true, false}, b.clean["sub0"]); diff != "" {
+		t.Errorf("clean sessions of sub0 (-want +got):\n%s", diff)
 	}
 }
 

@@ -43,9 +43,10 @@ func edgeWith(config string) func(path, addr, dir string) ([]string, error) {
 	}
 }
 
-// Within returns edge with all messages in the durability class `within: 1s`.
+// Within returns edge with all messages below bench in the durability class
+// `within: 1s`.
 func (p Peer) Within() Peer {
-	p.command = edgeWith(edgeConfig + "  durability: [{filter: \"#\", within: 1s}]\n")
+	p.command = edgeWith(edgeConfig + "  durability: [{filter: \"bench/#\", within: 1s}]\n")
 	return p
 }
 
