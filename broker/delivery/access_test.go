@@ -167,4 +167,6 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("the session of anna begins for %q: %v", owner, err)
 		}
 	}
+	connect(t, e, "c", Opening{Owner: "anna"}).left(Leaving{})
+	connect(t, e, "c", Opening{Owner: "otto"}).left(Leaving{}) // It is free after the session.
 }

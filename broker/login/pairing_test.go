@@ -71,19 +71,3 @@ func TestCodes(t *testing.T) {
 		t.Errorf("%d different syllables, want %d", len(syllables), len(consonants)*len(vowels))
 	}
 }
-
-func TestOwners(t *testing.T) {
-	var o Owners
-	for _, who := range []string{"anna", "otto", "anna"} {
-		if ok := o.Claim("pump", who); ok != (who == "anna") {
-			t.Errorf("%s claims it: %t; anna used it first", who, ok)
-		}
-	}
-	if who, ok := o.Owner("pump"); who != "anna" || !ok {
-		t.Errorf("it is of %q", who)
-	}
-	o.Release("pump")
-	if !o.Claim("pump", "otto") {
-		t.Error("it is not free after the session")
-	}
-}
