@@ -165,9 +165,9 @@ func (w *world) handle(c int, l *line, p *packet) {
 	case puback:
 		s.Acknowledge(p.id, 1)
 	case pubcomp:
-		s.Acknowledge(p.id, 2)
+		s.Complete(p.id)
 	case pubrec:
-		t, _ := s.Receive(p.id)
+		t, _, _ := s.Receive(p.id)
 		l.hold(t, packet{kind: pubrel, id: p.id})
 	case pubrel:
 		t, _ := s.Release(p.id)

@@ -273,7 +273,7 @@ func TestAcknowledgeWrongly(t *testing.T) {
 	s.s.Acknowledge(id+1, 1) // Not sent yet.
 	s.s.Acknowledge(0, 1)
 	expect(t, s)
-	if _, found := s.s.Receive(id + 1); found {
+	if _, found, _ := s.s.Receive(id + 1); found {
 		t.Error("PUBREC for a message that was not sent is accepted")
 	}
 	s.s.Acknowledge(id, 2)

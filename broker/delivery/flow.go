@@ -27,16 +27,29 @@ func (s *Session) flight(id uint16) (n uint64, it *item) {
 }
 
 // Acknowledge ends the flow of the message with packet id and qos: the client
-// sent PUBACK or PUBCOMP, or PUBREC with an error. It reports whether the link
-// must be woken.
-func (s *Session) Acknowledge(id uint16, qos byte) (wake bool) {
+// sent PUBACK, or PUBREC with an error. wake reports whether the link must be
+// woken. fits is false if the message has another QoS. An id that is not on its way
+// fits: what it belonged to may have ended meanwhile.
+func (s *Session) Acknowledge(id uint16, qos byte) (wake, fits bool) {
+	return s.conclude(id, func(it *item) bool { return it.qos == qos })
+}
+
+// Complete is Acknowledge for PUBCOMP, which does not fit before PUBREC.
+func (s *Session) Complete(id uint16) (wake, fits bool) {
+	return s.conclude(id, func(it *item) bool { return it.qos == 2 && it.flags&released != 0 })
+}
+
+func (s *Session) conclude(id uint16, answers func(*item) bool) (wake, fits bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, it := s.flight(id)
-	if it == nil || it.qos != qos {
-		return false
+	if it == nil {
+		return false, true
 	}
-	return s.finish(n, it)
+	if !answers(it) {
+		return false, false
+	}
+	return s.finish(n, it), true
 }
 
 // Discard ends the flow of a message that is too large for the client of link.
@@ -101,19 +114,19 @@ func (s *Session) Settled(done <-chan struct{}) bool {
 // when the ticket is committed, and the message is never sent again. Before that
 // it may not: the client would forget the id, and take the message that a crash
 // makes us send again for a new one. found is false if there is no such QoS 2
-// message.
-func (s *Session) Receive(id uint16) (t journal.Ticket, found bool) {
+// message, and fits if there is one of QoS 1.
+func (s *Session) Receive(id uint16) (t journal.Ticket, found, fits bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, it := s.flight(id)
 	if it == nil || it.qos != 2 {
-		return 0, false
+		return 0, false, it == nil
 	}
 	t, ok := s.recordFlow(&journal.Record{Kind: journal.Received, Client: s.id, Sequence: it.seq})
 	if ok {
 		it.flags |= released
 	}
-	return t, true
+	return t, true, true
 }
 
 // recordFlow appends r. If that cannot be done, the ticket is one that is never

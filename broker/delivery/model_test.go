@@ -170,7 +170,7 @@ func (m *model) answer() {
 func (m *model) answerTo(id uint16) {
 	x := m.flight[id]
 	if x.qos == 2 && !x.received {
-		if _, found := m.sub.s.Receive(id); !found {
+		if _, found, _ := m.sub.s.Receive(id); !found {
 			m.rt.Fatalf("PUBREC for %d is not accepted", x.n)
 		}
 		x.received = true

@@ -183,7 +183,7 @@ func (c *crew) unanswered() []uint16 {
 func (m *shareModel) answerTo(c *crew, id uint16) {
 	x := c.flight[id]
 	if x.qos == 2 && !x.received {
-		_, x.received = c.p.s.Receive(id)
+		_, x.received, _ = c.p.s.Receive(id)
 		return
 	}
 	c.p.s.Acknowledge(id, byte(x.qos))

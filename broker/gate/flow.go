@@ -15,41 +15,32 @@ func (c *Conn) flow(typ byte, body []byte) error {
 		return err
 	}
 	s := c.session
-	if !c.fitting(typ, id) {
-		return Violation{ProtocolError, fmt.Sprintf("packet type %d does not answer message %d in its flow", typ, id)}
-	}
+	wake, fits := false, true
 	switch typ {
 	case puback:
-		c.acknowledged(s.Acknowledge(id, 1))
+		wake, fits = s.Acknowledge(id, 1)
 	case pubcomp:
-		c.acknowledged(s.Acknowledge(id, 2))
+		wake, fits = s.Complete(id)
 	case pubrec:
 		if r >= Unspecified {
-			c.acknowledged(s.Acknowledge(id, 2)) // The client does not want it (section 4.3.3).
-			return nil
+			wake, fits = s.Acknowledge(id, 2) // The client does not want it (section 4.3.3).
+			break
 		}
-		t, found := s.Receive(id)
-		return c.acknowledge(pubrel<<4|2, id, known(found), t)
+		var found bool
+		var t journal.Ticket
+		if t, found, fits = s.Receive(id); fits {
+			return c.acknowledge(pubrel<<4|2, id, known(found), t)
+		}
 	case pubrel:
 		t, found := s.Release(id)
 		return c.acknowledge(pubcomp<<4, id, known(found), t)
 	}
+	if !fits { // It would never end its flow (section 4.3).
+		return Violation{ProtocolError, fmt.Sprintf("packet type %d does not answer message %d in its flow", typ, id)}
+	}
+	c.in.pushSelf = c.in.pushSelf || wake
 	return nil
 }
-
-// fitting reports whether a packet of this type may come for the message that
-// has id (section 4.3): another one would never end its flow.
-func (c *Conn) fitting(typ byte, id uint16) bool {
-	switch typ {
-	case puback:
-		return c.session.Answers(id, 1, false)
-	case pubrec, pubcomp:
-		return c.session.Answers(id, 2, typ == pubcomp)
-	}
-	return true
-}
-
-func (c *Conn) acknowledged(wake bool) { c.in.pushSelf = c.in.pushSelf || wake }
 
 func known(found bool) Violation {
 	if found {
