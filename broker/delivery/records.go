@@ -67,14 +67,18 @@ func (s *Session) recordEnded() {
 func (s *Session) recordWill() {
 	switch {
 	case s.will != nil:
-		r := journal.Record{
-			Kind: journal.WillSet, Client: s.id, Owner: s.owner, Message: &s.will.Message.Message, Delay: s.will.Delay, Expiry: s.will.Expiry,
-			Within: lazily,
-		}
+		r := s.willSet()
 		s.places.will = s.record(&r, s.places.will)
 	case s.places.will != 0:
 		s.record(&journal.Record{Kind: journal.WillCleared, Client: s.id, Within: lazily}, 0)
 		s.places.will = 0
+	}
+}
+
+func (s *Session) willSet() journal.Record {
+	return journal.Record{
+		Kind: journal.WillSet, Client: s.id, Owner: s.owner, Message: &s.will.Message.Message, Delay: s.will.Delay, Expiry: s.will.Expiry,
+		Within: lazily,
 	}
 }
 

@@ -148,9 +148,8 @@ const maxSpan = 65535
 // memory as long as one of its messages does.
 const longQueue = 512
 
-// packetID returns the packet id of the message with sequence number seq. It
-// belongs to the message for good, so nothing must be written when it is sent.
-func (s *Session) packetID(seq uint64) uint16 { return uint16((seq-s.places.first)%65535) + 1 }
+// packetID returns the packet id of the message with sequence number seq.
+func (s *Session) packetID(seq uint64) uint16 { return journal.PacketID(seq, s.places.first) }
 
 // ID returns the client id.
 func (s *Session) ID() string { return s.id }

@@ -212,7 +212,7 @@ func (d *decoder) decode(kind Kind, body []byte) (*Record, error) {
 	d.b, d.bad, d.ids = body, false, d.ids[:0]
 	d.record = Record{Kind: kind}
 	d.fields(&d.record)
-	if kind == 0 || kind > ClockRead || d.bad || !zeros(d.b) {
+	if kind == 0 || kind > lastKind || d.bad || !zeros(d.b) {
 		return nil, errBody
 	}
 	return &d.record, nil

@@ -66,6 +66,8 @@ const (
 	WillCleared                  // the will was sent or revoked
 	Owned                        // PacketID of a QoS 2 PUBLISH by the client is owned; its message is not needed any more
 	ClockRead                    // Since is the time by which messages expire, Sequence the time of day, both like Unix time; no Client
+
+	lastKind = ClockRead
 )
 
 // A Record is one change of state that must survive.
@@ -118,13 +120,18 @@ type UserProperty struct{ Name, Value string }
 // A Target is a session that a message is queued for.
 type Target struct {
 	Client   string
-	Sequence uint64 // of the message in that session; its packet id is 1 + (Sequence - that of SessionBegun) mod 65535
+	Sequence uint64 // of the message in that session; see PacketID
 	QoS      byte
 	Retain   bool
 	Released bool     // QoS 2: PUBREC was seen; only PUBREL is sent from now on
 	IDs      []uint32 // subscription identifiers
 	Share    string   // the filter, if it came by way of a shared subscription: another member may get it
 }
+
+// PacketID returns the packet id of the message with a sequence number in a session
+// whose SessionBegun has the number first. It belongs to the message for good, so
+// nothing must be written when it is sent.
+func PacketID(sequence, first uint64) uint16 { return uint16((sequence-first)%65535) + 1 }
 
 // A Subscription is a filter with its options (MQTT 5.0, section 3.8.3.1).
 type Subscription struct {

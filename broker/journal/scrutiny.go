@@ -12,7 +12,7 @@ import (
 var kindNames = map[Kind]string{
 	SessionBegun: "session", SessionEnded: "session ended", Subscribed: "subscription", Unsubscribed: "unsubscribed",
 	Published: "message", Released: "released", Acknowledged: "acknowledged", Received: "received",
-	WillSet: "will", WillCleared: "will cleared", Owned: "packet id", horizon: "horizon", mark: "mark",
+	WillSet: "will", WillCleared: "will cleared", Owned: "packet id", ClockRead: "clock", horizon: "horizon", mark: "mark",
 }
 
 // String names what a record of kind k says, "" if that is not known.
@@ -50,7 +50,7 @@ func (d *Disk) recognize(at *Damage) {
 
 // guess reads as much of f, a damaged frame, as makes sense.
 func (d *Damage) guess(f []byte) {
-	if len(f) <= frameHead || kindOf(f) > Owned {
+	if len(f) <= frameHead || kindOf(f) > lastKind {
 		return
 	}
 	var dec decoder

@@ -88,14 +88,23 @@ func export(w io.Writer, s *broker.Store) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	out := json.NewEncoder(b)
 	out.SetEscapeHTML(false)
-	err := s.Each(func(r *journal.Record, damage error) error { return out.Encode(lineOf(r, damage)) })
+	first := uint64(0) // number of the session that lines are about
+	err := s.Each(func(r *journal.Record, damage error) error {
+		switch r.Kind {
+		case journal.ClockRead:
+			return nil // It means something to the journal only.
+		case journal.SessionBegun:
+			first = r.Sequence
+		}
+		return out.Encode(lineOf(r, first, damage))
+	})
 	if err != nil {
 		return err
 	}
 	return b.Flush()
 }
 
-func lineOf(r *journal.Record, damage error) storeLine {
+func lineOf(r *journal.Record, first uint64, damage error) storeLine {
 	l := storeLine{Client: r.Client, PacketID: r.PacketID, Delay: r.Delay, Message: messageOf(r.Message)}
 	if damage != nil {
 		l.Damage = damage.Error()
@@ -113,6 +122,7 @@ func lineOf(r *journal.Record, damage error) storeLine {
 	case journal.Published:
 		if l.Type = "retained"; len(r.Targets) > 0 {
 			l.queued(r.Targets[0])
+			l.PacketID = journal.PacketID(r.Targets[0].Sequence, first)
 		}
 	}
 	return l
@@ -121,7 +131,6 @@ func lineOf(r *journal.Record, damage error) storeLine {
 // queued makes l the line of a message to a client.
 func (l *storeLine) queued(t journal.Target) {
 	l.Type, l.Client, l.Sequence, l.Released, l.IDs = "queued", t.Client, &t.Sequence, t.Released, t.IDs
-	l.PacketID = uint16(1 + t.Sequence%65535)
 	if l.Message != nil {
 		l.Message.QoS, l.Message.Retain = t.QoS, t.Retain
 	}
