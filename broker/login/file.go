@@ -94,7 +94,9 @@ func lock(ctx context.Context, dir *os.File) error {
 	}
 }
 
-// replace puts data in the place of the file at path.
+// replace puts data in the place of the file at path. Under the lock the next file
+// can have one name, by which what a power cut has left is found; without one, see
+// package wholefile.
 func replace(dir *os.File, path string, data []byte) error {
 	next := path + ".new"
 	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {

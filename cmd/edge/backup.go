@@ -12,11 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"edge/broker"
+	"edge/internal/wholefile"
 )
 
 // A backup is a gzip-compressed tar archive: the files of the configuration, the
@@ -79,7 +81,7 @@ func (a *app) backup(ctx context.Context, p place, file string) error {
 		}
 		return write(a.out)
 	}
-	if err := writeFile(file, write); err != nil {
+	if err := wholefile.Write(file, func(f *os.File) error { return write(f) }); err != nil {
 		return err
 	}
 	var bytes int64

@@ -22,6 +22,7 @@ import (
 
 	"edge/broker"
 	"edge/internal/config"
+	"edge/internal/wholefile"
 )
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -201,7 +202,7 @@ func (r *restoring) place(from, to string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	if err := errors.Join(syncPath(from), os.Rename(from, to), syncPath(filepath.Dir(to))); err != nil {
+	if err := errors.Join(wholefile.Sync(from), os.Rename(from, to), wholefile.Sync(filepath.Dir(to))); err != nil {
 		return err
 	}
 	fmt.Fprintf(r.out, "%s is restored\n", to)
@@ -252,7 +253,7 @@ func (r *restoring) placeFile(from, to string) error {
 		return err
 	}
 	part := to + ".restored"
-	if err := writeFile(part, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
+	if err := wholefile.Write(part, func(f *os.File) error { _, err := f.Write(text); return err }); err != nil {
 		return err
 	}
 	return r.place(part, to)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"os"
 	"time"
 	"unicode/utf8"
 
@@ -11,6 +12,7 @@ import (
 
 	"edge/broker"
 	"edge/broker/journal"
+	"edge/internal/wholefile"
 )
 
 func (a *app) storeExportCommand() *cobra.Command {
@@ -29,7 +31,7 @@ by its owner only, and is there when it is complete.`,
 				if len(args) == 0 {
 					return export(a.out, s)
 				}
-				return writeFile(args[0], func(w io.Writer) error { return export(w, s) })
+				return wholefile.Write(args[0], func(f *os.File) error { return export(f, s) })
 			})
 		},
 	}

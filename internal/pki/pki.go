@@ -23,6 +23,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"edge/internal/wholefile"
 )
 
 // How long certificates live. What serves may live 398 days in the eyes of
@@ -237,26 +239,13 @@ func (s *Store) load(certName, keyName string) (*tls.Certificate, error) {
 
 // write puts a file into the store, whole or not at all.
 func (s *Store) write(name string, mode fs.FileMode, kind string, der []byte) error {
-	if err := s.replace(filepath.Join(s.dir, name), mode, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})); err != nil {
+	err := wholefile.Write(filepath.Join(s.dir, name), func(f *os.File) error {
+		return errors.Join(f.Chmod(mode), pem.Encode(f, &pem.Block{Type: kind, Bytes: der}))
+	})
+	if err != nil {
 		return fmt.Errorf("keep the certificates of the hub: %w", err)
 	}
 	return nil
-}
-
-func (s *Store) replace(path string, mode fs.FileMode, b []byte) error {
-	f, err := os.CreateTemp(s.dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }
 
 // Fingerprint is the SHA-256 of a certificate as people compare it.
