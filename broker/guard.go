@@ -271,8 +271,6 @@ type Denial struct {
 
 // denials remembers the latest denials, each with a count.
 type denials struct {
-	total atomic.Uint64
-
 	mu   sync.Mutex
 	seen map[denied]*Denial
 }
@@ -287,7 +285,6 @@ type denied struct {
 const maxDenials = 256
 
 func (d *denials) note(id identity, a access.Action, topic string) {
-	d.total.Add(1)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	key := denied{id, a, topic}
@@ -336,15 +333,14 @@ func (b *Broker) Denials() []Denial {
 // and for subscriptions that are not allowed any more.
 func (b *Broker) reauthorize() {
 	b.engine.Reauthorize()
-	b.engine.Sessions(func(s *delivery.Session, filters []string) bool {
-		for _, filter := range filters {
-			if !b.guard.maySubscribe(s.Owner(), s.ID(), filter) {
-				b.engine.Unsubscribe(s, filter)
-				b.log.Info("subscription ended: it is not allowed any more", "client", s.ID(), "user", s.Owner(), "filter", filter)
+	for _, s := range b.engine.Sessions() {
+		for _, sub := range s.Subscriptions() {
+			if !b.guard.maySubscribe(s.Owner(), s.ID(), sub.Filter) {
+				b.engine.Unsubscribe(s, sub.Filter)
+				b.log.Info("subscription ended: it is not allowed any more", "client", s.ID(), "user", s.Owner(), "filter", sub.Filter)
 			}
 		}
-		return true
-	})
+	}
 	b.expel()
 }
 

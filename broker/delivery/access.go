@@ -1,9 +1,6 @@
 package delivery
 
-import (
-	"errors"
-	"slices"
-)
+import "errors"
 
 // ErrForeign is returned by Begin for the session of another principal.
 var ErrForeign = errors.New("the client id belongs to somebody else")
@@ -51,7 +48,7 @@ func (s *Session) adopt(owner string) {
 // Reauthorize asks anew what everybody may do. It counts at once: for who
 // publishes, for messages that wait or are sent again, and for retained ones.
 func (e *Engine) Reauthorize() {
-	for _, s := range e.all() {
+	for _, s := range e.Sessions() {
 		s.authorize()
 	}
 	e.version.Add(1)
@@ -75,23 +72,6 @@ func (e *Engine) mayStand(k *keepsake) bool {
 	}
 	a := e.opts.Access(k.owner, k.m.Origin)
 	return a == nil || a.MayPublish(k.m.Topic)
-}
-
-// Sessions calls f for each session that has a client id, with its subscriptions'
-// filters, until it returns false. f may call the engine.
-func (e *Engine) Sessions(f func(s *Session, filters []string) bool) {
-	for _, s := range e.all() {
-		s.mu.Lock()
-		filters := make([]string, 0, len(s.subs))
-		for filter := range s.subs {
-			filters = append(filters, filter)
-		}
-		s.mu.Unlock()
-		slices.Sort(filters)
-		if !f(s, filters) {
-			return
-		}
-	}
 }
 
 // hub is the owner of sessions within the process. Nobody else has a name that

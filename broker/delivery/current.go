@@ -14,7 +14,7 @@ import (
 // target, and no Message where that is on disk only. f must not call the engine,
 // and what it is given is valid until it returns.
 func (e *Engine) Current(f func(r *journal.Record)) {
-	sessions := e.all()
+	sessions := e.Sessions()
 	slices.SortFunc(sessions, func(a, b *Session) int { return cmp.Compare(a.id, b.id) })
 	for _, s := range sessions {
 		s.current(f)

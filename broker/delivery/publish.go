@@ -54,9 +54,11 @@ func (p *Publisher) Route(name []byte) (*Route, error) {
 	if err := p.engine.checkTopic(s); err != nil {
 		return nil, err
 	}
-	r := &Route{Topic: s, denied: true}
+	var r *Route
 	if p.session.mayPublish(s) {
 		r = p.engine.route(s)
+	} else {
+		r = &Route{Topic: s, denied: true}
 	}
 	p.routes[s] = r
 	return r, nil
@@ -92,11 +94,7 @@ func (p *Publisher) retain(r *Route, m *Message, id uint16) (journal.Ticket, Ver
 	e := p.engine
 	e.retainedMu.Lock()
 	defer e.retainedMu.Unlock()
-	var older keepsake
-	if k := e.retained.Get(m.Topic); k != nil {
-		older = *k
-	}
-	slot, ok := e.retain(m)
+	slot, older, ok := e.retain(m, p.session.Owner())
 	if !ok {
 		return 0, Full
 	}
@@ -110,10 +108,9 @@ func (p *Publisher) retain(r *Route, m *Message, id uint16) (journal.Ticket, Ver
 	case !ok && m.QoS > 0: // Its publisher is told so.
 		e.reinstate(m.Topic, older)
 	case !ok && slot != nil:
-		slot.owner = p.session.Owner()
 		slot.place = older.place // What is on the disk stays there until something newer is.
 	case slot != nil:
-		slot.place, slot.owner = journal.Place(m.place.Load()), p.session.Owner()
+		slot.place = journal.Place(m.place.Load())
 	}
 	return t, verdict(r, ok)
 }

@@ -323,7 +323,7 @@ func (d *draft) merge() (all ring[item]) {
 // wills are sent, and sessions expire.
 func (e *Engine) Continue() {
 	e.readClock()
-	for _, s := range e.all() {
+	for _, s := range e.Sessions() {
 		s.mu.Lock()
 		offline := int64(0)
 		if s.restored && s.since > 0 {
@@ -344,7 +344,8 @@ func (e *Engine) Continue() {
 	}
 }
 
-func (e *Engine) all() []*Session {
+// Sessions returns the sessions that have a client id.
+func (e *Engine) Sessions() []*Session {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	all := make([]*Session, 0, len(e.sessions))

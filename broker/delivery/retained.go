@@ -14,23 +14,25 @@ type keepsake struct {
 }
 
 // retain keeps m as the retained message of its topic, or, if its payload is
-// empty, forgets the one that is there (MQTT 5.0, section 3.3.1.3). ok is false if
-// there is no room. The caller holds retainedMu, and puts the place of the record
-// into the slot, if there is one.
-func (e *Engine) retain(m *Message) (slot *keepsake, ok bool) {
-	slot = e.retained.Get(m.Topic)
+// empty, forgets the one that is there (MQTT 5.0, section 3.3.1.3), which is older.
+// ok is false if there is no room. The caller holds retainedMu, and puts the place of
+// the record into the slot, if there is one.
+func (e *Engine) retain(m *Message, owner string) (slot *keepsake, older keepsake, ok bool) {
+	if slot = e.retained.Get(m.Topic); slot != nil {
+		older = *slot
+	}
 	if len(m.Payload) == 0 {
 		if slot != nil {
 			e.dropRetained(slot.m)
 		}
-		return nil, true
+		return nil, older, true
 	}
 	grow := m.budget()
 	if slot != nil {
 		grow -= slot.m.budget()
 	}
 	if e.retainedBytes+grow > e.opts.RetainedBytes {
-		return nil, false
+		return nil, older, false
 	}
 	if slot == nil {
 		e.retainedCount++
@@ -38,10 +40,10 @@ func (e *Engine) retain(m *Message) (slot *keepsake, ok bool) {
 	} else {
 		e.retainedPlain -= len(slot.m.Payload)
 	}
-	*slot = keepsake{m: m.kept()}
+	*slot = keepsake{m: m.kept(), owner: owner}
 	e.retainedBytes += grow
 	e.retainedPlain += len(m.Payload)
-	return slot, true
+	return slot, older, true
 }
 
 // budget returns what m takes of Options.RetainedBytes: nothing, if it is the
