@@ -32,7 +32,7 @@ they mean.`,
 			return usageError{errors.New("say what to do: explain or denials")}
 		},
 	}
-	u.flags(cmd)
+	u.flags(cmd.PersistentFlags())
 	cmd.AddCommand(a.aclExplain(u), a.aclDenials(u))
 	return cmd
 }

@@ -61,7 +61,7 @@ edge restore makes a hub of it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.backup(cmd.Context(), p, args[0]) },
 	}
-	p.flags(cmd)
+	p.flags(cmd.Flags())
 	return cmd
 }
 

@@ -78,7 +78,6 @@ func (a *app) runDemo(ctx context.Context, listen []string, data, level string) 
 	levels := new(slog.LevelVar)
 	setLevel(levels, p.LogLevel)
 	log := a.newLogger(levels)
-	warnOpen(log, p.Broker, false)
 	n := &node{
 		log: log, level: levels, notify: notifier{log}, open: openBroker,
 		adapt: func(b bridge.Bridge) bridge.Bridge { return onBoard(b, board) },

@@ -49,7 +49,7 @@ better when their user logs in.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.takeOver(cmd, &m) },
 	}
-	m.users.flags(cmd)
+	m.users.flags(cmd.PersistentFlags())
 	cmd.Flags().StringVar(&m.passwords, "password-file", "", "mosquitto's password_file")
 	cmd.Flags().StringSliceVar(&m.roles, "role", nil, "a role of each user; may be repeated")
 	cmd.Flags().BoolVar(&m.replace, "replace", false, "take the passwords of users who are there already, too")

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"edge/broker"
-	"edge/broker/login"
 )
 
 // runFlags are the flags of `edge run`; they win over the file.
@@ -63,11 +62,6 @@ func (a *app) runHub(ctx context.Context, f runFlags) error {
 	level := new(slog.LevelVar)
 	setLevel(level, p.LogLevel)
 	log := a.newLogger(level)
-	users, err := login.Load(usersFile(p.Data))
-	if err != nil {
-		return err
-	}
-	warnOpen(log, p.Broker, len(users) > 0)
 	n := &node{log: log, level: level, notify: notifier{log}, open: openBroker}
 	if f.file != "" {
 		n.read = func() (*plan, error) { return readPlan(f.file, f.override) }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"edge/broker"
@@ -16,9 +17,9 @@ import (
 // A place is which data directory a command is about.
 type place struct{ file, data string }
 
-func (p *place) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&p.file, "config", "c", "", "the hub's configuration, which says where its data is")
-	cmd.Flags().StringVar(&p.data, "data", "", "the hub's data directory")
+func (p *place) flags(fs *pflag.FlagSet) {
+	fs.StringVarP(&p.file, "config", "c", "", "the hub's configuration, which says where its data is")
+	fs.StringVar(&p.data, "data", "", "the hub's data directory")
 }
 
 func (p *place) dir() string { return dataOf(p.file, p.data) }

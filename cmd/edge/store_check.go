@@ -26,7 +26,7 @@ cut left unfinished is no damage: nobody was promised it.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.checkStore(p.dir()) },
 	}
-	p.flags(cmd)
+	p.flags(cmd.Flags())
 	a.jsonFlag(cmd, "print one JSON object")
 	return cmd
 }

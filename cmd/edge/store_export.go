@@ -35,7 +35,7 @@ by its owner only, and is there when it is complete.`,
 			})
 		},
 	}
-	p.flags(cmd)
+	p.flags(cmd.Flags())
 	return cmd
 }
 

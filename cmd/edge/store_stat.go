@@ -57,7 +57,7 @@ a card writes more than it is told.`,
 			})
 		},
 	}
-	p.flags(cmd)
+	p.flags(cmd.Flags())
 	cmd.Flags().Float64Var(&tbw, "card-tbw", 0, "terabytes that may be written to the card, as its maker says")
 	a.jsonFlag(cmd, "print one JSON object")
 	return cmd

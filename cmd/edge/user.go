@@ -16,15 +16,7 @@ import (
 )
 
 // usersOf is the users file that a command is about.
-type usersOf struct{ file, data string }
-
-func (u *usersOf) flags(cmd *cobra.Command) {
-	fs := cmd.PersistentFlags()
-	fs.StringVarP(&u.file, "config", "c", "", "the hub's configuration, which says where its data is")
-	fs.StringVar(&u.data, "data", "", "the hub's data directory")
-}
-
-func (u *usersOf) dir() string { return dataOf(u.file, u.data) }
+type usersOf struct{ place }
 
 func (u *usersOf) load() (login.Users, error) { return login.Load(usersFile(u.dir())) }
 
@@ -103,7 +95,7 @@ A password is never an argument, since everybody on the machine could see it.`,
 			return usageError{errors.New("say what to do: add, passwd, roles, disable, enable, remove or list")}
 		},
 	}
-	u.flags(cmd)
+	u.flags(cmd.PersistentFlags())
 	cmd.AddCommand(a.userAdd(u), a.userPasswd(u), a.userRoles(u), a.userDisable(u, true), a.userDisable(u, false),
 		a.userRemove(u), a.userList(u))
 	return cmd
