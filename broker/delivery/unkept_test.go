@@ -17,8 +17,12 @@ func TestRetainedIsKept(t *testing.T) {
 	s := openStore(t, t.TempDir(), opts, journal.Options{})
 	p := connect(t, s.e, "p", lasting())
 	p.publish("r", "r2:x")
-	c := connect(t, s.e, "c", lasting()).subscribe("r", 2).subscribe("a", 2)
-	s.e.Wait(nil, s.j.Committed()+1) // Its record.
+	c := connect(t, s.e, "c", lasting()).subscribe("r", 2)
+	_, last, err := s.e.Subscribe(c.s, journal.Subscription{Filter: "a", QoS: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.e.Wait(nil, last) // The record of r is before that.
 	expect(t, c, "R r r2:x")
 	s = s.restart(opts, journal.Options{})
 	defer s.close()
