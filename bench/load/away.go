@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"edge/bench/wire"
@@ -40,19 +39,8 @@ func Return(ctx context.Context, addr string, want int64, publishers int, quiet 
 	for i := range r.tracks {
 		r.tracks[i].sparse = true
 	}
-	for r.got < want {
-		_ = conn.SetReadDeadline(time.Now().Add(quiet))
-		err := conn.Batch(r.handle)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			break
-		}
-		if err == nil && len(r.out) > 0 {
-			_, err = conn.Write(r.out)
-			r.out = r.out[:0]
-		}
-		if err != nil {
-			return r.tally(want), fmt.Errorf("receive what has waited: %w", err)
-		}
+	if err := conn.takeAll(&r, int(want), quiet); err != nil {
+		return r.tally(want), fmt.Errorf("receive what has waited: %w", err)
 	}
 	return r.tally(want), nil
 }
@@ -63,6 +51,9 @@ type returned struct {
 	got    int64
 	out    []byte
 }
+
+func (r *returned) taken() int       { return int(r.got) }
+func (r *returned) answers() *[]byte { return &r.out }
 
 func (r *returned) handle(k wire.Packet) error {
 	if k.Type != wire.Publish {

@@ -23,21 +23,38 @@ func Collect(ctx context.Context, addr, filter string, want int, quiet time.Dura
 		return 0, fmt.Errorf("subscribe to %s: %w", filter, err)
 	}
 	c := collector{seen: make([]bool, want)}
-	for c.got < want {
-		_ = conn.SetReadDeadline(time.Now().Add(quiet))
-		err := conn.Batch(c.handle)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return c.got, nil
-		}
-		if err == nil && len(c.out) > 0 {
-			_, err = conn.Write(c.out)
-			c.out = c.out[:0]
-		}
-		if err != nil {
-			return c.got, fmt.Errorf("receive retained messages of %s: %w", filter, err)
-		}
+	if err := conn.takeAll(&c, want, quiet); err != nil {
+		return c.got, fmt.Errorf("receive retained messages of %s: %w", filter, err)
 	}
 	return c.got, nil
+}
+
+// A taker is a subscriber that takes what comes.
+type taker interface {
+	handle(k wire.Packet) error
+	taken() int
+	answers() *[]byte // of what was handled since they were sent
+}
+
+// takeAll has t take want messages, or what comes until nothing did for the time
+// quiet.
+func (c *Conn) takeAll(t taker, want int, quiet time.Duration) error {
+	out := t.answers()
+	for t.taken() < want {
+		_ = c.SetReadDeadline(time.Now().Add(quiet))
+		err := c.Batch(t.handle)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		if err == nil && len(*out) > 0 {
+			_, err = c.Write(*out)
+			*out = (*out)[:0]
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A collector notes which messages have come.
@@ -46,6 +63,9 @@ type collector struct {
 	got  int
 	out  []byte
 }
+
+func (c *collector) taken() int       { return c.got }
+func (c *collector) answers() *[]byte { return &c.out }
 
 func (c *collector) handle(k wire.Packet) error {
 	if k.Type != wire.Publish {
