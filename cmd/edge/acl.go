@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -59,6 +58,15 @@ func (a *app) aclExplain(u *usersOf) *cobra.Command {
 	return cmd
 }
 
+// policy returns the rules of the configuration.
+func (p *place) policy() (*access.Policy, error) {
+	plan, err := readPlan(p.config(), nil)
+	if err != nil {
+		return nil, err
+	}
+	return access.Compile(plan.Access, plan.root(), plan.Broker.Where)
+}
+
 // explained is what `edge acl explain --json` prints.
 type explained struct {
 	Allowed bool           `json:"allowed"`
@@ -67,23 +75,11 @@ type explained struct {
 }
 
 func (a *app) explain(u *usersOf, who access.Principal, action access.Action, what string) error {
-	file := u.file
-	if file == "" {
-		file = findConfig()
-	}
-	p, err := readPlan(file, func(s *settings) {
-		if u.data != "" {
-			s.Data = u.data
-		}
-	})
+	policy, err := u.policy()
 	if err != nil {
 		return err
 	}
-	policy, err := access.Compile(p.Access, p.root(), p.Broker.Where)
-	if err != nil {
-		return err
-	}
-	users, err := login.Load(usersFile(p.Data))
+	users, err := u.load()
 	if err != nil {
 		return err
 	}
@@ -92,8 +88,7 @@ func (a *app) explain(u *usersOf, who access.Principal, action access.Action, wh
 	if known && !user.Disabled {
 		who.Roles = append(who.Roles, user.Roles...)
 	}
-	slices.Sort(who.Roles)
-	who.Roles = slices.Compact(who.Roles)
+	who.Roles = login.SortRoles(who.Roles)
 	d := policy.For(who).Ask(action, what)
 	if a.json {
 		return json.NewEncoder(a.out).Encode(explained{d.Allowed, append([]string{}, who.Roles...), d.Reason})

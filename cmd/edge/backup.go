@@ -56,7 +56,7 @@ func (a *app) backupCommand() *cobra.Command {
 		Long: `The running hub hands out its store as it is at one moment: everything that was
 acknowledged before is in it. A hub that is stopped is backed up, too. FILE is there
 when it is complete, and only its owner can read it: it has messages, and whatever
-the configuration says. Certificates and keys, which lie elsewhere, are not in it.
+the configuration says. Users, certificates and keys, which lie elsewhere, are not in it.
 edge restore makes a hub of it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.backup(cmd.Context(), p, args[0]) },
@@ -108,12 +108,8 @@ func takeBackup(ctx context.Context, p place, use func(*bufio.Reader) error) err
 
 // backupStopped is takeBackup for a hub that does not run.
 func backupStopped(p place, s *broker.Store, use func(*bufio.Reader) error) error {
-	file := p.file
-	if file == "" {
-		file = findConfig()
-	}
-	source := backupSource{file: file, snapshot: s.Snapshot}
-	if plan, _ := readPlan(file, nil); plan != nil {
+	source := backupSource{file: p.config(), snapshot: s.Snapshot}
+	if plan, _ := readPlan(source.file, nil); plan != nil {
 		source.node = plan.Node
 	}
 	r, w := io.Pipe()

@@ -24,6 +24,14 @@ func (p *place) flags(fs *pflag.FlagSet) {
 
 func (p *place) dir() string { return dataOf(p.file, p.data) }
 
+// config is the file of the configuration; empty if there is none.
+func (p *place) config() string {
+	if p.file == "" {
+		return findConfig()
+	}
+	return p.file
+}
+
 // storeDir is where a data directory has the journal.
 func storeDir(data string) string { return filepath.Join(data, "journal") }
 

@@ -146,10 +146,25 @@ func (a *app) addUser(ctx context.Context, u *usersOf, user login.User, p newPas
 	if err != nil {
 		return err
 	}
+	a.warnOfRoles(u, user.Roles)
 	if len(user.Roles) == 0 {
 		fmt.Fprintf(a.err, "edge: %s has no roles, and may do nothing yet; edge user roles %s ROLE\n", user.Name, user.Name)
 	}
 	return a.show(p, secret)
+}
+
+// warnOfRoles names roles that nobody has described. They may be to come, so this is
+// no error; a mistake in typing would take rights away in silence.
+func (a *app) warnOfRoles(u *usersOf, roles []string) {
+	policy, err := u.policy()
+	if err != nil {
+		return // edge check says what is wrong.
+	}
+	for _, role := range roles {
+		if err := policy.CheckRole(role); err != nil {
+			fmt.Fprintf(a.err, "%s %v\n", a.paint(a.err, yellow, "edge:"), err)
+		}
+	}
 }
 
 func (a *app) userPasswd(u *usersOf) *cobra.Command {
@@ -200,7 +215,11 @@ func (a *app) userRoles(u *usersOf) *cobra.Command {
 			if none != (len(roles) == 0) {
 				return usageError{errors.New("name the roles, or say --none")}
 			}
-			return u.editOne(cmd.Context(), args[0], func(user *login.User) { user.Roles = roles })
+			if err := u.editOne(cmd.Context(), args[0], func(user *login.User) { user.Roles = roles }); err != nil {
+				return err
+			}
+			a.warnOfRoles(u, roles)
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&none, "none", false, "take all roles away")
