@@ -50,6 +50,7 @@ type Broker struct {
 	listeners []*listener
 	conns     map[*socket]struct{}
 	closed    bool
+	hadUsers  bool           // when listeners were opened
 	running   sync.WaitGroup // connections and local subscriptions
 	done      chan struct{}  // closed by Close: local subscriptions end
 }
@@ -99,6 +100,7 @@ func (b *Broker) serve() error {
 	if b.server, err = newServer(b); err != nil {
 		return err
 	}
+	b.hadUsers = b.guard.anyUsers()
 	opened, err := b.open(b.cfg.Listeners)
 	if err != nil {
 		return err
@@ -118,7 +120,9 @@ func (b *Broker) open(ls []Listener) ([]*listener, error) {
 			}
 			return nil, err
 		}
-		opened = append(opened, l)
+		if l != nil {
+			opened = append(opened, l)
+		}
 	}
 	for _, l := range opened {
 		b.server.Listeners.Add(l)
@@ -164,14 +168,14 @@ func (b *Broker) reload(cfg Config) error {
 	var kept, gone []*listener
 	var added []Listener
 	for _, l := range b.listeners {
-		if slices.ContainsFunc(cfg.Listeners, l.cfg.equal) {
+		if slices.ContainsFunc(cfg.Listeners, l.stays) {
 			kept = append(kept, l)
 		} else {
 			gone = append(gone, l)
 		}
 	}
 	for _, c := range cfg.Listeners {
-		if !slices.ContainsFunc(kept, func(l *listener) bool { return l.cfg.equal(c) }) {
+		if !slices.ContainsFunc(kept, func(l *listener) bool { return l.stays(c) }) {
 			added = append(added, c)
 		}
 	}
@@ -198,11 +202,14 @@ func (b *Broker) replace(cfg Config, kept, gone []*listener, added []Listener) e
 	for _, use := range certs {
 		use()
 	}
+	for _, l := range kept {
+		l.anonymous.Store(cfg.Listeners[slices.IndexFunc(cfg.Listeners, l.cfg.equal)].AllowAnonymous)
+	}
 	b.listeners = append(kept, opened...)
 	if b.cfg.SysInterval != cfg.SysInterval {
 		b.sys.reload(cfg.SysInterval)
 	}
-	b.cfg = cfg
+	b.cfg, b.hadUsers = cfg, b.guard.anyUsers()
 	b.guard.use(rules)
 	b.anonymous.Store(cfg.AllowAnonymous)
 	return nil

@@ -16,7 +16,7 @@ import (
 
 // Config is the `broker:` section of the configuration.
 type Config struct {
-	AllowAnonymous bool          `yaml:"allow_anonymous" doc:"Lets clients in that show no credentials; for listeners on the loopback interface and for tests."`
+	AllowAnonymous bool          `yaml:"allow_anonymous" doc:"Lets clients on this machine in that show no credentials; for those on others, say it at a listener."`
 	Listeners      []Listener    `yaml:"listeners" doc:"The addresses at which clients connect."`
 	Overlapping    Overlapping   `yaml:"overlapping" doc:"What a client gets whose subscriptions overlap: each message once, at the highest QoS and with all identifiers, or once for each subscription."`
 	Limits         Limits        `yaml:"limits" doc:"What one client can make grow at most."`
@@ -45,9 +45,12 @@ type Listener struct {
 	Origins   []string `yaml:"origins" doc:"Web origins, like https://home.example, whose pages may connect by WebSocket besides those of the same host."`
 	Proxy     bool     `yaml:"proxy" doc:"Each connection must begin with a header of the PROXY protocol, version 2, in which a proxy says who its client is."`
 	ProxyFrom []string `yaml:"proxy_from" doc:"Addresses and networks of the proxies that may connect; without it, those of this machine."`
-	NoDelay   *bool    `yaml:"nodelay" doc:"Sends small packets at once, as without this key; false lets the kernel gather them, which costs time and saves packets."`
-	Backlog   int      `yaml:"backlog" doc:"Connections that wait in the kernel until they are accepted; net.core.somaxconn is the default and the maximum."`
-	Interface string   `yaml:"interface" doc:"The network interface, like eth0, by which clients may come; without it, any."`
+
+	AllowAnonymous *bool `yaml:"allow_anonymous" doc:"Lets anybody in who comes here, without credentials and from anywhere, or nobody; without it, clients on this machine if allow_anonymous of the broker says so."`
+
+	NoDelay   *bool  `yaml:"nodelay" doc:"Sends small packets at once, as without this key; false lets the kernel gather them, which costs time and saves packets."`
+	Backlog   int    `yaml:"backlog" doc:"Connections that wait in the kernel until they are accepted; net.core.somaxconn is the default and the maximum."`
+	Interface string `yaml:"interface" doc:"The network interface, like eth0, by which clients may come; without it, any."`
 }
 
 // Limits bounds what clients can make grow. Zero is never unlimited.
@@ -222,7 +225,7 @@ func (l Listener) validate() error {
 
 func (l Listener) validateTLS() error {
 	var errs []error
-	secure := strings.HasPrefix(l.URL, "tls:") || strings.HasPrefix(l.URL, "wss:")
+	secure := l.secure()
 	for _, f := range []struct{ path, value, with string }{{"cert", l.Cert, l.Key}, {"key", l.Key, l.Cert}, {"client_ca", l.ClientCA, ""}} {
 		switch {
 		case secure && f.value == "" && f.with != "":
@@ -285,6 +288,11 @@ func (l Listener) validateSocket() error {
 		errs = append(errs, config.Errorf("backlog", "must be 1 to 65535, not %d", l.Backlog))
 	}
 	return errors.Join(errs...)
+}
+
+// secure reports whether what goes over the network is encrypted.
+func (l Listener) secure() bool {
+	return strings.HasPrefix(l.URL, "tls:") || strings.HasPrefix(l.URL, "wss:")
 }
 
 func (l Listener) isUnix() bool { return strings.HasPrefix(l.URL, "unix:") }

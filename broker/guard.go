@@ -88,6 +88,7 @@ func compile(cfg *Config) (*rules, error) {
 func (b *Broker) UsersChanged() {
 	b.guard.use(b.guard.rules.Load())
 	b.reauthorize()
+	b.release()
 }
 
 // use puts rules in force.
@@ -107,7 +108,7 @@ func (g *guard) roles(owner string) (roles []string, ok bool) {
 		if rules.none {
 			roles = []string{adminRole}
 		}
-		return roles, g.b.anonymous.Load()
+		return roles, true // Whether it may come here, its socket says.
 	case local && (uid == "0" || uid == strconv.Itoa(os.Geteuid())):
 		return append(roles, adminRole), true // They can read and write our files.
 	case local:
@@ -190,7 +191,7 @@ func (g *guard) identify(ctx context.Context, c *gate.Connect, s *socket) (owner
 	case s.peer != "":
 		owner = s.peer // The certificate counts, whatever CONNECT says.
 	case c.HasUser:
-		if g.logins == nil || !g.logins.Any() {
+		if !g.anyUsers() {
 			break
 		}
 		if err := g.verify(ctx, c, s); err != nil {
@@ -204,13 +205,22 @@ func (g *guard) identify(ctx context.Context, c *gate.Connect, s *socket) (owner
 			owner = ""
 		}
 	}
-	if owner == "" && c.HasUser && !g.b.anonymous.Load() {
+	switch {
+	case g.mayBe(owner, s):
+		return owner, gate.Success
+	case owner == "" && c.HasUser:
 		return "", gate.BadCredentials
 	}
-	if _, ok := g.roles(owner); !ok {
-		return "", gate.NotAuthorized
+	return "", gate.NotAuthorized
+}
+
+// mayBe reports whether owner may be at the other end of s.
+func (g *guard) mayBe(owner string, s *socket) bool {
+	if owner == "" {
+		return g.b.nobodyMay(s)
 	}
-	return owner, gate.Success
+	_, ok := g.roles(owner)
+	return ok
 }
 
 // verify checks the password in a CONNECT.
@@ -282,7 +292,7 @@ func (b *Broker) expel() {
 			continue
 		}
 		if owner, begun := s.gate.Owner(); begun {
-			if _, ok := b.guard.roles(owner); !ok {
+			if !b.guard.mayBe(owner, s) {
 				gone = append(gone, s.gate)
 			}
 		}

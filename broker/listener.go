@@ -35,6 +35,9 @@ type listener struct {
 	certs   atomic.Pointer[certs]
 	tls     *tls.Config // nil without TLS
 	stop    func()
+	held    bool // on this machine only, until there is a user
+
+	anonymous atomic.Pointer[bool] // Listener.AllowAnonymous, of the latest configuration
 }
 
 var _ listeners.Listener = (*listener)(nil)
@@ -46,13 +49,25 @@ func (l Listener) equal(o Listener) bool {
 		l.nagle() == o.nagle() && l.Backlog == o.Backlog && l.Interface == o.Interface
 }
 
-// listen opens the address of cfg.
+// stays reports whether l is the listener that o asks for, as things are now.
+func (l *listener) stays(o Listener) bool { return l.cfg.equal(o) && l.held == l.b.held(o) }
+
+// listen opens the address of cfg. It returns nil if it is held, and has no part
+// on this machine.
 func (b *Broker) listen(cfg Listener) (*listener, error) {
 	at, err := cfg.parse()
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{b: b, cfg: cfg, at: at}
+	l := &listener{b: b, cfg: cfg, at: at, held: b.held(cfg)}
+	l.anonymous.Store(cfg.AllowAnonymous)
+	if l.held {
+		var here bool
+		if l.at, here = loopback(cfg, at); !here {
+			b.tellHeld(cfg, true, false)
+			return nil, nil
+		}
+	}
 	if l.proxies, err = cfg.proxies(); err != nil {
 		return nil, err
 	}
@@ -64,6 +79,7 @@ func (b *Broker) listen(cfg Listener) (*listener, error) {
 	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("listen at %s: %w", cfg.URL, err)
 	}
+	b.tellHeld(cfg, l.held, true)
 	l.id = l.Address()
 	l.stop = sync.OnceFunc(func() {
 		_ = l.l.Close()
@@ -257,7 +273,7 @@ func (l *listener) each(serve func(net.Conn)) {
 		if err != nil {
 			return
 		}
-		s, err := l.b.enter(c.(stream))
+		s, err := l.b.enter(l, c.(stream))
 		if err != nil {
 			l.b.log.Debug("connection refused", "listener", l.id, "remote", c.RemoteAddr().String(), "err", err)
 			l.b.limits.Counters.TurnedAway()

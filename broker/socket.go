@@ -30,6 +30,8 @@ type socket struct {
 	gate *gate.Conn   // once MQTT may begin; b.mu guards it
 	last atomic.Int64 // no write may take longer than this: Unix time in nanoseconds, 0 is none
 	left sync.Once
+
+	listener *listener
 }
 
 // What the gate asks of a connection holds behind a proxy, too: not a byte is
@@ -116,7 +118,7 @@ var (
 )
 
 // enter counts c among the connections, unless there are too many.
-func (b *Broker) enter(c stream) (*socket, error) {
+func (b *Broker) enter(l *listener, c stream) (*socket, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -125,7 +127,7 @@ func (b *Broker) enter(c stream) (*socket, error) {
 	case len(b.conns) >= b.maxConnections:
 		return nil, errFull
 	}
-	s := &socket{stream: c, b: b}
+	s := &socket{stream: c, b: b, listener: l}
 	b.conns[s] = struct{}{}
 	b.running.Add(1)
 	return s, nil

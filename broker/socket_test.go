@@ -23,7 +23,10 @@ import (
 func startListeners(t *testing.T, change func(*Limits), ls ...Listener) *Broker {
 	t.Helper()
 	cfg := DefaultConfig()
-	cfg.AllowAnonymous, cfg.Listeners = true, ls
+	for i := range ls {
+		ls[i].AllowAnonymous = new(true)
+	}
+	cfg.Listeners = ls
 	change(&cfg.Limits)
 	return startWith(t, cfg)
 }

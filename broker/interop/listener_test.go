@@ -34,7 +34,7 @@ func open(t testing.TB, limits ...string) house {
 		h.wss, h.proxied, h.proxiedTLS, h.proxyWS = freeAddress(t), freeAddress(t), freeAddress(t), freeAddress(t)
 		secure := "\n      cert: " + l.cert + "\n      key: " + l.key
 		const origins = "\n      origins: [https://home.example]"
-		const proxy = "\n      proxy: true"
+		const proxy = "\n      proxy: true\n      allow_anonymous: true"
 		l.config = "log_level: debug\nbroker:\n  allow_anonymous: true\n  limits:\n    " + strings.Join(append(limits, "connect_timeout: 5s"), "\n    ") + "\n  listeners:"
 		for _, u := range []string{
 			"tcp://" + l.tcp, "tls://" + l.tls + secure, "ws://" + l.ws + "/mqtt" + origins, "wss://" + h.wss + "/mqtt" + secure,

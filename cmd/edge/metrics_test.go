@@ -85,6 +85,9 @@ func TestReloadOfMetrics(t *testing.T) {
 		}
 	}
 
+	n.mu.Lock()
+	n.refuse = nil
+	n.mu.Unlock()
 	n.write(t, twoTicks)
 	if r := n.reload(t); !r.OK || !slices.Equal(r.Changed, []string{"metrics"}) {
 		t.Errorf("reload without metrics answers %+v", r)

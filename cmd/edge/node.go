@@ -96,7 +96,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 		return err
 	}
 	defer who.close()
-	warnOpen(n.log, p.Broker, who.Any())
+	warnShut(n.log, p.Broker, who.Any())
 	p.Broker.Logins = who
 	n.server, err = n.open(p.Broker, p.Prefix, n.log)
 	if err != nil {

@@ -71,13 +71,14 @@ func (n *node) replaceServers(next *plan) (changed []string, err error) {
 		}
 		changed = append(changed, "metrics")
 	}
-	if !sameBroker(n.plan.Broker, next.Broker) {
-		if err := n.server.Reload(next.Broker); err != nil {
-			if scraped != n.metrics {
-				scraped.Close()
-			}
-			return nil, err
+	// Files that it names may have changed although it says the same.
+	if err := n.server.Reload(next.Broker); err != nil {
+		if scraped != n.metrics {
+			scraped.Close()
 		}
+		return nil, err
+	}
+	if !sameBroker(n.plan.Broker, next.Broker) {
 		changed = append(changed, "broker")
 	}
 	if scraped != n.metrics {

@@ -45,7 +45,7 @@ with a priority in the journal.`,
 	fs.StringVar(&f.cert, "cert", "", "PEM file of the certificate for tls and wss")
 	fs.StringVar(&f.key, "key", "", "PEM file of its key")
 	fs.StringVar(&f.data, "data", "", "directory in which to keep what is kept")
-	fs.BoolVar(&f.anonymous, "allow-anonymous", false, "let clients in that show no credentials; for loopback and tests")
+	fs.BoolVar(&f.anonymous, "allow-anonymous", false, "let clients on this machine in that show no credentials")
 	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error")
 	fs.SortFlags = false
 	return cmd
@@ -129,22 +129,12 @@ func (a *app) badFlags(f runFlags, err error) error {
 	return err
 }
 
-// warnOpen says loudly what is open to everybody, and that a broker without
-// listeners or users is open to nobody.
-func warnOpen(log *slog.Logger, cfg broker.Config, users bool) {
+// warnShut says that a broker without listeners or users is open to nobody.
+func warnShut(log *slog.Logger, cfg broker.Config, users bool) {
 	switch {
 	case len(cfg.Listeners) == 0:
 		log.Warn("nobody can connect: there are no listeners; name some under broker")
-		return
 	case !cfg.AllowAnonymous && !users:
 		log.Warn("nobody can connect but by a unix socket or with a certificate: there are no users (edge user add), and allow_anonymous is off")
-		return
-	case !cfg.AllowAnonymous:
-		return
-	}
-	for _, l := range cfg.Listeners {
-		if !l.Local() {
-			log.Warn("ANYBODY WHO CAN REACH THIS ADDRESS CAN SWITCH EVERYTHING: allow_anonymous is on; listen on 127.0.0.1 or a unix socket, without a proxy", "url", l.URL)
-		}
 	}
 }
