@@ -21,11 +21,11 @@ func TestHeld(t *testing.T) {
 	begin(t, b, held)
 	here := dialURL(t, b.URLs()[0])
 	talk(t, here, hello, welcome)
-	u.set("anna", []string{"admin"})
+	u.set("eva", []string{"admin"})
 	b.UsersChanged()
 	begin(t, b, []string{sock, "tcp://0.0.0.0:", "ws://[::]:", "tcp://127.0.0.1:", "tcp://0.0.0.0:"})
 	talk(t, here, ping, pong) // Who is here may stay.
-	u.set("anna", nil)
+	u.set("eva", nil)
 	b.UsersChanged()
 	begin(t, b, []string{sock, "tcp://127.0.0.1:", "ws://[::1]:"})
 }
