@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,7 +78,7 @@ func (b *Broker) listen(cfg Listener) (*listener, error) {
 	}
 	use()
 	if err := l.open(); err != nil {
-		return nil, fmt.Errorf("listen at %s: %w", cfg.URL, err)
+		return nil, fmt.Errorf("listen at %s: %w", cfg.URL, lowPort(l.at, err))
 	}
 	b.tellHeld(cfg, l.held, true)
 	l.id = l.Address()
@@ -106,6 +107,16 @@ func (l *listener) open() (err error) {
 		l.l.Close()
 	}
 	return err
+}
+
+// lowPort says what to do where err is for want of a privilege.
+func lowPort(at endpoint, err error) error {
+	_, service, _ := net.SplitHostPort(at.address)
+	port, bad := strconv.Atoi(service)
+	if bad != nil || port >= 1024 || !errors.Is(err, syscall.EACCES) {
+		return err
+	}
+	return fmt.Errorf("%w; a hub has the right to ports below 1024 when root starts it (or systemd, with AmbientCapabilities=CAP_NET_BIND_SERVICE), and keeps it with `low_ports: true`: restart it", err)
 }
 
 // bindToInterface keeps what comes by other interfaces away. Since Linux 5.7

@@ -27,11 +27,11 @@ const (
 	moment = time.Second
 )
 
-// program builds the program and returns its path.
+// program builds the program as it is shipped, without C, and returns its path.
 func program(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "edge")
-	command(t, ".", "go", "build", "-o", file, ".")
+	command(t, ".", "env", "CGO_ENABLED=0", "go", "build", "-o", file, ".")
 	return file
 }
 

@@ -31,6 +31,8 @@ type node struct {
 	adapt func(bridge.Bridge) bridge.Bridge // puts simulated hardware under a bridge; may be nil
 	ready func(urls []string)               // told when connections are accepted; may be nil
 
+	rights *privileges // to give up; nil keeps all
+
 	plan    *plan
 	logins  *logins
 	server  server
@@ -91,6 +93,9 @@ func (n *node) run(ctx context.Context, p *plan) error {
 		return err
 	}
 	defer data.Close()
+	if err := n.shed(p); err != nil {
+		return err
+	}
 	who, err := openLogins(p.Data, n.log)
 	if err != nil {
 		return err
@@ -100,7 +105,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	p.Broker.Logins = who
 	n.server, err = n.open(p.Broker, p.Prefix, n.log)
 	if err != nil {
-		return fmt.Errorf("start broker: %w", err)
+		return n.rights.whose(fmt.Errorf("start broker: %w", err))
 	}
 	defer n.closeServer()
 	if n.metrics, err = n.openMetrics(p.Metrics); err != nil {
@@ -132,6 +137,9 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	}
 	helpers.Go(func() { control.serve(inner) })
 	helpers.Go(func() { n.notify.watchdog(inner, n.alive) })
+	if n.rights != nil {
+		n.rights.settle()
+	}
 	return n.serve(inner)
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 
 	"edge/bridge"
 	"edge/broker"
@@ -20,7 +21,7 @@ func (n *node) reload() reply {
 	changed, err := n.apply()
 	n.notify.ready(n.summary())
 	if err != nil {
-		return n.notApplied(err)
+		return n.notApplied(n.rights.whose(err))
 	}
 	n.log.Info("configuration applied", "changed", changed)
 	return reply{OK: true, Changed: changed}
@@ -102,6 +103,8 @@ func (n *node) fixed(next *plan) error {
 		{"prefix", n.plan.Prefix, next.Prefix},
 		{"node", n.plan.Node, next.Node},
 		{"data", n.plan.Data, next.Data},
+		{"user", n.plan.User, next.User},
+		{"low_ports", strconv.FormatBool(n.plan.LowPorts), strconv.FormatBool(next.LowPorts)},
 	} {
 		if v.now != v.next {
 			errs = append(errs, config.Errorf(v.key, "cannot change from %q to %q while the hub runs; restart it", v.now, v.next))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"log/slog"
 	"slices"
 	"strings"
@@ -20,7 +21,10 @@ type runFlags struct {
 	cert, key string
 	data      string
 	anonymous bool
+	user      string
 	logLevel  string
+
+	home string // where data is if nobody says so; fixed before the user changes
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -46,6 +50,7 @@ with a priority in the journal.`,
 	fs.StringVar(&f.key, "key", "", "PEM file of its key")
 	fs.StringVar(&f.data, "data", "", "directory in which to keep what is kept")
 	fs.BoolVar(&f.anonymous, "allow-anonymous", false, "let clients on this machine in that show no credentials")
+	fs.StringVar(&f.user, "user", "", "user to become, if root starts the hub")
 	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error")
 	fs.SortFlags = false
 	return cmd
@@ -55,6 +60,7 @@ func (a *app) runHub(ctx context.Context, f runFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	f.home = defaultDataDir()
 	p, err := readPlan(f.file, f.override)
 	if err != nil {
 		return a.badFlags(f, err)
@@ -62,7 +68,12 @@ func (a *app) runHub(ctx context.Context, f runFlags) error {
 	level := new(slog.LevelVar)
 	setLevel(level, p.LogLevel)
 	log := a.newLogger(level)
-	n := &node{log: log, level: level, notify: notifier{log}, open: openBroker}
+	// Libraries speak to the standard logger: that of the metrics says once that
+	// /proc/self/io is closed to a process that cannot be dumped.
+	stdlog.SetOutput(slog.NewLogLogger(log.Handler(), slog.LevelDebug).Writer())
+	rights := &privileges{log: log, user: p.User, lowPorts: p.LowPorts}
+	rights.harden()
+	n := &node{log: log, level: level, notify: notifier{log}, open: openBroker, rights: rights}
 	if f.file != "" {
 		n.read = func() (*plan, error) { return readPlan(f.file, f.override) }
 	}
@@ -106,6 +117,11 @@ func (f *runFlags) override(s *settings) {
 		s.Data = f.data
 	} else if dir := env("EDGE_DATA"); dir != "" {
 		s.Data = dir
+	} else if s.Data == "" {
+		s.Data = f.home
+	}
+	if f.user != "" {
+		s.User = f.user
 	}
 	if f.logLevel != "" {
 		s.LogLevel = logLevel(f.logLevel)

@@ -23,6 +23,8 @@ type settings struct {
 	Prefix   string         `yaml:"prefix" doc:"First level of all topics of the hub."`
 	Node     string         `yaml:"node" doc:"Second level of all topics of the hub: this machine; the first part of its host name if absent."`
 	Data     string         `yaml:"data" doc:"Directory in which the hub keeps what it keeps; see edge help config for the default."`
+	User     string         `yaml:"user" doc:"User that the hub becomes, with its groups, if root starts it."`
+	LowPorts bool           `yaml:"low_ports" doc:"Keeps the right to open ports below 1024 after the start, for reloads that need it."`
 	LogLevel logLevel       `yaml:"log_level" doc:"Least important kind of message that is logged: debug, info, warn or error."`
 	Broker   broker.Config  `yaml:"broker" doc:"The MQTT broker."`
 	Access   access.Config  `yaml:"access" doc:"Who may publish, subscribe to and receive what."`

@@ -177,10 +177,10 @@ func (s *Store) issue(template *x509.Certificate, ca *tls.Certificate, certName,
 	if err != nil {
 		return nil, err
 	}
-	if err := s.write(keyName, 0o600, "PRIVATE KEY", private); err != nil {
+	if err := s.write(keyName, "PRIVATE KEY", private); err != nil {
 		return nil, err
 	}
-	return c, s.write(certName, 0o644, "CERTIFICATE", c.Certificate[0])
+	return c, s.write(certName, "CERTIFICATE", c.Certificate[0])
 }
 
 // sign makes a key and a certificate for it, signed by ca or, if that is nil, by
@@ -238,9 +238,9 @@ func (s *Store) load(certName, keyName string) (*tls.Certificate, error) {
 }
 
 // write puts a file into the store, whole or not at all.
-func (s *Store) write(name string, mode fs.FileMode, kind string, der []byte) error {
+func (s *Store) write(name, kind string, der []byte) error {
 	err := wholefile.Write(filepath.Join(s.dir, name), func(f *os.File) error {
-		return errors.Join(f.Chmod(mode), pem.Encode(f, &pem.Block{Type: kind, Bytes: der}))
+		return pem.Encode(f, &pem.Block{Type: kind, Bytes: der})
 	})
 	if err != nil {
 		return fmt.Errorf("keep the certificates of the hub: %w", err)

@@ -71,7 +71,7 @@ func TestCertificate(t *testing.T) {
 	if again := s.get(names[:1], nil); !bytes.Equal(again.Leaf.Raw, c.Leaf.Raw) {
 		t.Error("it was made anew though it serves")
 	}
-	for name, mode := range map[string]os.FileMode{caKey: 0o600, serverKey: 0o600, caCert: 0o644, "": os.ModeDir | 0o700} {
+	for name, mode := range map[string]os.FileMode{caKey: 0o600, serverKey: 0o600, caCert: 0o600, "": os.ModeDir | 0o700} {
 		if st, err := os.Stat(filepath.Join(s.dir, name)); err != nil || st.Mode() != mode {
 			t.Errorf("%s: %v, %v; want mode %v", name, st.Mode(), err, mode)
 		}
