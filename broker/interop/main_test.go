@@ -68,8 +68,8 @@ var peer = sync.OnceValues(func() (broker, error) {
 // edge is the path of a binary of edge.
 type edge struct{ path string }
 
-// build makes the binary for the architecture, and with the race detector, of
-// the test itself.
+// build makes the binary for the architecture of the test itself: as it is shipped,
+// without C, or with the race detector, which needs that.
 func build(path string) (edge, error) {
 	for _, sources := range []string{"../../cmd", "../../broker", "../../bridge", "../../internal"} {
 		walk := func(string, fs.DirEntry, error) error { return nil }
@@ -77,12 +77,12 @@ func build(path string) (edge, error) {
 			return edge{}, err
 		}
 	}
-	args := []string{"build", "-o", path}
+	args, c := []string{"build", "-o", path}, "0"
 	if race {
-		args = append(args, "-race")
+		args, c = append(args, "-race"), "1"
 	}
 	cmd := exec.Command("go", append(args, "edge/cmd/edge")...)
-	cmd.Env = append(os.Environ(), "GOARCH="+runtime.GOARCH)
+	cmd.Env = append(os.Environ(), "GOARCH="+runtime.GOARCH, "CGO_ENABLED="+c)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return edge{}, fmt.Errorf("build the broker: %w\n%s", err, out)
 	}

@@ -39,7 +39,6 @@ func startAs(t *testing.T, uid uint32, args ...string) *started {
 	t.Helper()
 	h := &started{t: t, cmd: exec.Command(args[0], args[1:]...), data: args[len(args)-1]}
 	h.cmd.Stderr, h.cmd.WaitDelay = &h.log, patience
-	h.cmd.Env = append(os.Environ(), "EDGE_DATA=", "RUNTIME_DIRECTORY=")
 	if uid != 0 {
 		h.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	}
@@ -103,6 +102,7 @@ const (
 // more than serve.
 func TestPrivileges(t *testing.T) {
 	rootOnly(t)
+	t.Setenv("RUNTIME_DIRECTORY", "")
 	lowPorts := filepath.Join(openDir(t), "edge.yaml")
 	edge := program(t)
 	write(t, lowPorts, "low_ports: true\nuser: nobody\nbroker: {listeners: [{url: 'tcp://127.0.0.1:0'}]}\n")
@@ -175,6 +175,7 @@ func TestLowPorts(t *testing.T) {
 	if start, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start"); err != nil || strings.TrimSpace(string(start)) != "1024" {
 		t.Skipf("ports below 1024 are nothing special here: %q, %v", start, err)
 	}
+	t.Setenv("RUNTIME_DIRECTORY", "")
 	edge := program(t)
 	for _, keep := range []bool{false, true} {
 		t.Run(fmt.Sprint("kept ", keep), func(t *testing.T) {

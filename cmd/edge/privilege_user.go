@@ -95,27 +95,40 @@ func (a *account) takeOver(dir string) error {
 		return err
 	}
 	defer root.Close()
-	owner, err := ownerOf(dir)
-	if err != nil {
-		return err
-	}
-	if owner != 0 && owner != a.uid {
-		return fmt.Errorf("%s belongs to user %s; chown -R it, or name another one", dir, accountName(owner))
-	}
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return err
 	}
+	if err := a.mayTake(root, entries); err != nil {
+		return err
+	}
+	errs := []error{a.take(root, ".")}
 	for _, e := range entries {
-		switch {
-		case e.Type() == fs.ModeSocket: // Of the broker, in the folder of systemd; it is made anew.
-		case isHubName(e.Name()):
-			err = errors.Join(err, a.takeTree(root, e.Name()))
-		case owner == 0: // It may be /etc, by mistake.
-			return fmt.Errorf("%s has %s in it, which no hub has made; give the hub a directory of its own, or chown this one", dir, e.Name())
+		// A link is to a store on another disk, which is given by hand.
+		if isHubName(e.Name()) && e.Type() != fs.ModeSymlink {
+			errs = append(errs, a.takeTree(root, e.Name()))
 		}
 	}
-	return errors.Join(err, a.take(root, "."))
+	return errors.Join(errs...)
+}
+
+// mayTake refuses a directory of somebody else, and one of root's that is not the
+// hub's: it may be /etc, by mistake.
+func (a *account) mayTake(root *os.Root, entries []fs.DirEntry) error {
+	owner, err := ownerOf(root.Name())
+	switch {
+	case err != nil || owner == a.uid:
+		return err
+	case owner != 0:
+		return fmt.Errorf("%s belongs to user %s; chown -R it, or name another one", root.Name(), accountName(owner))
+	}
+	for _, e := range entries {
+		// Sockets of the broker are made anew.
+		if !isHubName(e.Name()) && e.Type() != fs.ModeSocket {
+			return fmt.Errorf("%s has %s in it, which no hub has made; give the hub a directory of its own, or chown this one", root.Name(), e.Name())
+		}
+	}
+	return nil
 }
 
 func (a *account) takeTree(root *os.Root, top string) error {
