@@ -49,6 +49,7 @@ type Broker struct {
 	cfg       Config
 	listeners []*listener
 	conns     map[*socket]struct{}
+	bridges   map[string]*client // by name
 	closed    bool
 	hadUsers  bool           // when listeners were opened
 	running   sync.WaitGroup // connections and local subscriptions
@@ -61,7 +62,7 @@ type Broker struct {
 func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	b := &Broker{
 		cfg: cfg, log: log, opened: time.Now(), maxConnections: cfg.Limits.Connections,
-		conns: make(map[*socket]struct{}), ready: make(chan struct{}), done: make(chan struct{}),
+		conns: make(map[*socket]struct{}), bridges: make(map[string]*client), ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	b.anonymous.Store(cfg.AllowAnonymous)
 	b.limits = cfg.Limits.gate()
@@ -79,7 +80,7 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	if err := b.openStore(opts); err != nil {
 		return nil, err
 	}
-	b.self = b.client("broker")
+	b.self = b.client("broker", delivery.Hub)
 	b.tellAside()
 	close(b.ready)
 	b.engine.Continue()

@@ -5,27 +5,45 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"edge/bridge"
+	"edge/broker/access"
 	"edge/broker/delivery"
 	"edge/broker/journal"
 	"edge/internal/topic"
 )
 
-// Client returns a client within the process that acts under name. It shares
-// routes and queues with network clients.
-func (b *Broker) Client(name string) bridge.Client { return b.client(name) }
+// Client returns a client within the process that acts under name, and may do
+// everything: it is the hub's own. It shares routes and queues with network
+// clients.
+func (b *Broker) Client(name string) bridge.Client { return b.client(name, delivery.Hub) }
 
-func (b *Broker) client(name string) *client {
-	return &client{b: b, name: name, publisher: b.engine.Publisher(b.engine.Local(name, nil))}
+// Bridge returns the client of the bridge with a name. It is under the rules as
+// network clients are: it may do what the role bridge allows, and the roles that
+// access.users has for its name.
+func (b *Broker) Bridge(name string) bridge.Client {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.bridges[name]
+	if c == nil {
+		c = b.client(bridgePrefix+name, bridgePrefix+name)
+		b.bridges[name] = c // Its session has no end: whoever has this name next goes on with it.
+	}
+	return c
+}
+
+func (b *Broker) client(name, owner string) *client {
+	return &client{b: b, name: name, owner: owner, publisher: b.engine.Publisher(b.engine.Local(name, owner, nil))}
 }
 
 // A client is a bridge.Client of the broker.
 type client struct {
-	b    *Broker
-	name string
+	b     *Broker
+	name  string
+	owner string // name of the principal
 
 	mu        sync.Mutex
 	publisher *delivery.Publisher
@@ -62,6 +80,8 @@ func (c *client) publish(ctx context.Context, m bridge.Message) error {
 	switch v {
 	case delivery.Refused:
 		return fmt.Errorf("%w: a command must not be retained", bridge.ErrRefused)
+	case delivery.Denied:
+		return c.denied(access.Publish, m.Topic)
 	case delivery.Full:
 		return errors.New("a queue for this topic, or the store of retained messages, is full")
 	case delivery.Unavailable:
@@ -117,7 +137,10 @@ func (c *client) Subscribe(ctx context.Context, filter string, handle func(bridg
 		return fmt.Errorf("subscribe to %q: %w", filter, err)
 	}
 	r := &reader{engine: c.b.engine, wake: make(chan struct{}, 1), done: make(chan struct{}), handle: handle}
-	r.session = c.b.engine.Local(c.name, r)
+	if !c.b.guard.maySubscribe(c.owner, c.name, filter) {
+		c.b.guard.denials.note(identity{c.owner, c.name}, access.Subscribe, filter)
+		return fmt.Errorf("subscribe to %q: %w", filter, c.denied(access.Subscribe, filter))
+	}
 	c.b.mu.Lock()
 	if c.b.closed {
 		c.b.mu.Unlock()
@@ -125,9 +148,11 @@ func (c *client) Subscribe(ctx context.Context, filter string, handle func(bridg
 	}
 	c.b.running.Add(1)
 	c.b.mu.Unlock()
+	r.session = c.b.engine.Local(c.name, c.owner, r)
 	sub := journal.Subscription{Filter: filter, QoS: 2}
 	if _, _, err := c.b.engine.Subscribe(r.session, sub); err != nil {
 		c.b.running.Done()
+		c.b.engine.Leave(r.session, r, delivery.Leaving{Normal: true})
 		return fmt.Errorf("subscribe to %q: %w", filter, err)
 	}
 	c.b.engine.SendRetained(r.session, sub, false)
@@ -136,6 +161,12 @@ func (c *client) Subscribe(ctx context.Context, filter string, handle func(bridg
 		r.run(ctx, c.b.done)
 	}()
 	return nil
+}
+
+// denied says that a bridge may not do something, and who tells why and lets it.
+func (c *client) denied(a access.Action, what string) error {
+	return fmt.Errorf("the rules of access do not let %s do that; `edge acl explain %s %s %s` says why, and access.users.%s.roles lets it do more",
+		c.owner, c.owner, a, what, strings.TrimPrefix(c.owner, bridgePrefix))
 }
 
 // A reader takes messages out of a session and hands them to a function. It is

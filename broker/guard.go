@@ -50,8 +50,8 @@ type guard struct {
 }
 
 // An identity is somebody behind a client id: the name of a user or certificate,
-// uid:1000 for a process on this machine, or nothing for a client that has shown
-// no credentials.
+// uid:1000 for a process on this machine, bridge/relay for a bridge in this one, or
+// nothing for a client that has shown no credentials.
 type identity struct{ owner, client string }
 
 // maxViews bounds the identities whose rules are remembered.
@@ -102,6 +102,9 @@ func (g *guard) use(r *rules) {
 // roles returns all roles of an identity. ok is false if it may not be here.
 func (g *guard) roles(owner string) (roles []string, ok bool) {
 	rules := g.rules.Load()
+	if name, is := strings.CutPrefix(owner, bridgePrefix); is {
+		return rules.policy.RolesOfBridge(name), true
+	}
 	roles = rules.policy.RolesOf(owner)
 	switch uid, local := strings.CutPrefix(owner, uidPrefix); {
 	case owner == "":
@@ -122,6 +125,9 @@ func (g *guard) roles(owner string) (roles []string, ok bool) {
 
 // view returns what an identity may do; nil is everything.
 func (g *guard) view(owner, client string) *access.View {
+	if owner == delivery.Hub {
+		return nil
+	}
 	id := identity{owner, client}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -134,7 +140,8 @@ func (g *guard) view(owner, client string) *access.View {
 	roles, _ := g.roles(owner)
 	var v *access.View
 	if !slices.Equal(slices.Compact(slices.Sorted(slices.Values(roles))), []string{adminRole}) {
-		v = g.rules.Load().policy.For(access.Principal{Name: owner, ClientID: client, Roles: roles})
+		name := strings.TrimPrefix(owner, bridgePrefix)
+		v = g.rules.Load().policy.For(access.Principal{Name: name, ClientID: client, Roles: roles})
 	}
 	g.views[id] = v
 	return v
@@ -182,8 +189,12 @@ func (g *guard) mayPublish(owner, client, topic string) bool {
 }
 
 // uidPrefix begins the names of those who come by a unix socket without
-// credentials. A user cannot have such a name.
-const uidPrefix = "uid:"
+// credentials, bridgePrefix those of bridges within the process. A user cannot
+// have such a name.
+const (
+	uidPrefix    = "uid:"
+	bridgePrefix = "bridge/"
+)
 
 // identify finds out who a client is, and whether it may come in.
 func (g *guard) identify(ctx context.Context, c *gate.Connect, s *socket) (owner string, r gate.Reason) {
@@ -241,7 +252,7 @@ var errName = errors.New("no user can have this name")
 
 // plausible keeps names away that mean something else here.
 func plausible(user string) bool {
-	return user != "" && user[0] != '$' && !strings.HasPrefix(user, uidPrefix)
+	return user != "" && user[0] != '$' && !strings.HasPrefix(user, uidPrefix) && !strings.HasPrefix(user, bridgePrefix)
 }
 
 // addressOf returns the address of a client; that of nobody for unix sockets.

@@ -106,6 +106,14 @@ func (p *Policy) RolesOf(user string) []string {
 	return slices.Concat(p.given.Everyone, p.given.Users[user].Roles)
 }
 
+// RolesOfBridge returns the roles of a bridge within the process: the ready one,
+// and what the configuration gives to a user of its name. It is not everyone:
+// a rule that keeps clients from commanding all relays must not keep the relays
+// from saying what state they have.
+func (p *Policy) RolesOfBridge(name string) []string {
+	return append([]string{"bridge"}, p.given.Users[name].Roles...)
+}
+
 // For returns what pr may do. A role that does not exist grants nothing.
 func (p *Policy) For(pr Principal) *View {
 	v := &View{name: levelOf(pr.Name), client: levelOf(pr.ClientID)}

@@ -1,6 +1,10 @@
 package delivery
 
-import "errors"
+import (
+	"errors"
+	"maps"
+	"slices"
+)
 
 // ErrForeign is returned by Begin for the session of another principal.
 var ErrForeign = errors.New("the client id belongs to somebody else")
@@ -14,14 +18,18 @@ type Access interface {
 
 // authorize asks what the owner of s may do.
 func (s *Session) authorize() {
-	if s.engine.opts.Access == nil || s.local {
+	e, owner := s.engine, s.Owner()
+	if e.opts.Access == nil || owner == Hub {
 		return
 	}
-	if a := s.engine.opts.Access(s.Owner(), s.id); a != nil {
+	// Of two who ask at once, the one with the newer answer must be the last.
+	e.asking.Lock()
+	if a := e.opts.Access(owner, s.id); a != nil {
 		s.access.Store(&a)
 	} else {
 		s.access.Store(nil)
 	}
+	e.asking.Unlock()
 	s.mu.Lock()
 	s.doubtful = s.queue.tail
 	s.mu.Unlock()
@@ -51,7 +59,17 @@ func (e *Engine) Reauthorize() {
 	for _, s := range e.Sessions() {
 		s.authorize()
 	}
+	for _, s := range e.bound() {
+		s.authorize()
+	}
 	e.version.Add(1)
+}
+
+// bound returns the sessions within the process that are under rules.
+func (e *Engine) bound() []*Session {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return slices.Collect(maps.Keys(e.locals))
 }
 
 func (s *Session) mayPublish(topic string) bool {
@@ -67,16 +85,16 @@ func (s *Session) mayReceive(topic string) bool {
 // mayStand reports whether the retained message of k would still be taken from
 // who has published it.
 func (e *Engine) mayStand(k *keepsake) bool {
-	if e.opts.Access == nil || k.owner == hub {
+	if e.opts.Access == nil || k.owner == Hub {
 		return true
 	}
 	a := e.opts.Access(k.owner, k.m.Origin)
 	return a == nil || a.MayPublish(k.m.Topic)
 }
 
-// hub is the owner of sessions within the process. Nobody else has a name that
-// begins with $.
-const hub = "$hub"
+// Hub is the owner of sessions of the process itself, which may do everything.
+// Nobody else has a name that begins with $.
+const Hub = "$hub"
 
 // Owner returns the name of the principal that s belongs to.
 func (s *Session) Owner() string {

@@ -81,6 +81,7 @@ type Engine struct {
 
 	mu       sync.RWMutex
 	sessions map[string]*Session
+	locals   map[*Session]struct{} // within the process, and under rules
 	filters  topic.Tree[[]subscriber]
 	shares   topic.Tree[[]*group] // by FILTER of $share/GROUP/FILTER
 
@@ -89,6 +90,7 @@ type Engine struct {
 	// the same id is not taken for its own.
 	floor atomic.Uint64
 
+	asking sync.Mutex // held while a session is told what it may do
 	moving moving
 
 	ids   idLocks
@@ -115,7 +117,7 @@ func New(j journal.Journal, opts Options, log *slog.Logger) *Engine {
 	if opts.Refused == nil {
 		opts.Refused = func(*Message, Refusal) {}
 	}
-	e := &Engine{opts: opts, journal: j, log: log, sessions: make(map[string]*Session), waiting: make(map[Link]struct{})}
+	e := &Engine{opts: opts, journal: j, log: log, sessions: make(map[string]*Session), locals: make(map[*Session]struct{}), waiting: make(map[Link]struct{})}
 	e.clock.begin()
 	j.Watch(e.committed)
 	return e

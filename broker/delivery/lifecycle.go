@@ -69,10 +69,17 @@ func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err
 	return s, false, release, nil
 }
 
-// Local returns a session for a reader within the process. It has no client id
-// that another could take over, and ends with Leave.
-func (e *Engine) Local(name string, link Link) *Session {
-	s := &Session{engine: e, id: name, owner: hub, local: true, subs: make(map[string]journal.Subscription)}
+// Local returns a session within the process, of owner, who is Hub or under the
+// rules as others are. It has no client id that another could take over, and ends
+// with Leave.
+func (e *Engine) Local(id, owner string, link Link) *Session {
+	s := &Session{engine: e, id: id, owner: owner, local: true, subs: make(map[string]journal.Subscription)}
+	if owner != Hub {
+		e.mu.Lock()
+		e.locals[s] = struct{}{}
+		e.mu.Unlock()
+		s.authorize() // Now, since Reauthorize knows s from here on.
+	}
 	s.attach(link, e.opts.Window)
 	return s
 }
@@ -283,6 +290,7 @@ func (e *Engine) end(s *Session) {
 	if e.sessions[s.id] == s {
 		delete(e.sessions, s.id)
 	}
+	delete(e.locals, s)
 	e.mu.Unlock()
 	s.mu.Lock()
 	s.stopTimers()

@@ -190,7 +190,7 @@ func TestWill(t *testing.T) {
 				var at time.Duration = -1
 				begin := time.Now()
 				w := &watcher{fire: func() { at = time.Since(begin) }}
-				s := e.Local("watcher", w)
+				s := e.Local("watcher", Hub, w)
 				if _, _, err := e.Subscribe(s, journal.Subscription{Filter: "will", QoS: 1}); err != nil {
 					t.Fatal(err)
 				}

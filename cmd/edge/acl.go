@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,7 +44,8 @@ func (a *app) aclExplain(u *usersOf) *cobra.Command {
 		Short: "Say whether a user may do something, and which rule decides",
 		Example: `  edge acl explain anna publish edge/shed/relay/pump/set
   edge acl explain anna subscribe 'garden/#'
-  edge acl explain '' receive garden/tap          clients without credentials`,
+  edge acl explain '' receive garden/tap          clients without credentials
+  edge acl explain bridge/relay publish garden/tap   the bridge "relay" of this hub`,
 		Args: cobra.ExactArgs(3),
 		RunE: func(_ *cobra.Command, args []string) error {
 			action, err := access.ParseAction(args[1])
@@ -83,8 +85,12 @@ func (a *app) explain(u *usersOf, who access.Principal, action access.Action, wh
 	if err != nil {
 		return err
 	}
-	who.Roles = policy.RolesOf(who.Name)
 	user, known := users.Find(who.Name)
+	if name, is := strings.CutPrefix(who.Name, "bridge/"); is { // No user has such a name.
+		who.Name, who.Roles = name, policy.RolesOfBridge(name)
+	} else {
+		who.Roles = policy.RolesOf(who.Name)
+	}
 	if known && !user.Disabled {
 		who.Roles = append(who.Roles, user.Roles...)
 	}

@@ -46,6 +46,7 @@ type node struct {
 type server interface {
 	URLs() []string
 	Client(name string) bridge.Client
+	Bridge(name string) bridge.Client
 	Stats() broker.Stats
 	Snapshot() (*journal.Snapshot, error)
 	Reload(broker.Config) error
@@ -209,7 +210,7 @@ func (n *node) start(name string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{planned: p, stop: cancel, done: make(chan struct{})}
 	n.bridges[name] = r
-	client := n.server.Client("bridge/" + name)
+	client := n.server.Bridge(name)
 	go func() {
 		defer close(r.done)
 		bridge.Supervise(ctx, base, b, client, log)

@@ -32,6 +32,7 @@ type fakeServer struct {
 
 func (s *fakeServer) URLs() []string              { return []string{"tcp://127.0.0.1:1"} }
 func (s *fakeServer) Client(string) bridge.Client { return &s.memory }
+func (s *fakeServer) Bridge(string) bridge.Client { return &s.memory }
 
 func (s *fakeServer) Stats() broker.Stats {
 	j := journal.Stats{
