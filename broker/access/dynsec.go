@@ -4,14 +4,15 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 
 	"edge/internal/config"
 )
 
 // ReadDynamicSecurity reads the JSON file of mosquitto's dynamic security plugin:
-// roles, and who has them, directly or by a group. Passwords are not its concern.
-// Name is for messages. Where priorities put an allowance above a denial, the
+// roles, who has them, directly or by a group, and the hashes of their passwords,
+// as they are. Name is for messages. Where priorities put an allowance above a denial, the
 // denial wins here, and a warning says so. The error is of type config.Errors
 // and has all mistakes.
 func ReadDynamicSecurity(name string, data []byte) (Imported, error) {
@@ -76,7 +77,20 @@ type dynClient struct {
 	Roles    []dynGiven `json:"roles"`
 	Groups   []dynGiven `json:"groups"`
 
+	Encoded    string `json:"encoded_password"` // since 2.1; before, it is in three parts
+	Password   string `json:"password"`
+	Salt       string `json:"salt"`
+	Iterations int    `json:"iterations"`
+
 	at jsonValue
+}
+
+// hash returns what is kept of the password, as a password_file has it.
+func (c *dynClient) hash() string {
+	if c.Encoded != "" || c.Password == "" {
+		return c.Encoded
+	}
+	return fmt.Sprintf("$7$%d$%s$%s", c.Iterations, c.Salt, c.Password)
 }
 
 type dynReader struct {

@@ -55,10 +55,13 @@ func (r *dynReader) allowedToAll(a Action) bool {
 
 // grant gives a client its roles.
 func (r *dynReader) grant(c *dynClient) {
-	switch {
-	case c.Username == "":
+	if c.Username == "" {
 		r.errs = append(r.errs, r.file.errorf(c.at, "a client has a username"))
 		return
+	}
+	line, column := r.file.line(c.at.start)
+	r.im.Logins = append(r.im.Logins, ImportedLogin{c.Username, c.hash(), c.Disabled, line, column})
+	switch {
 	case c.Disabled:
 		r.warn(c.at, "user %q is disabled, and is given no roles", c.Username)
 		return

@@ -14,10 +14,20 @@ import (
 // Imported is what the access rules of another broker become.
 type Imported struct {
 	Config   Config
+	Logins   []ImportedLogin
 	Warnings config.Errors // what does not mean quite the same here, with its place
 
 	file   string
 	places map[string]int // the line of each rule, by its path from Config
+}
+
+// An ImportedLogin is somebody who could log in there.
+type ImportedLogin struct {
+	User     string
+	Hash     string // of the password, as in a password_file; empty: there is none
+	Disabled bool
+
+	Line, Column int
 }
 
 // Where returns FILE:LINE, in the other broker's file, of the rule that the value

@@ -24,6 +24,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -43,11 +44,27 @@ type Tree struct {
 // The error is nil or of type Errors and contains all that is wrong with the
 // files as YAML. The tree is never nil: it holds what could be read, so that
 // Decode can look for more mistakes.
-func Load(name string) (*Tree, error) {
+func Load(name string) (*Tree, error) { return loadFiles(name, "", nil) }
+
+// LoadWith is Load as it will be when data are the file called fragment of Folder,
+// so that what is wrong with it is known before it is written.
+func LoadWith(name, fragment string, data []byte) (*Tree, error) {
+	return loadFiles(name, filepath.Join(filepath.Dir(name), Folder, fragment), data)
+}
+
+// loadFiles is Load, with data in the place of the file next, if that is not empty.
+func loadFiles(name, next string, data []byte) (*Tree, error) {
 	names, errs := fragments(name)
+	if next != "" && !slices.Contains(names, next) {
+		names = append(names, next)
+		slices.Sort(names)
+	}
 	tree := new(Tree)
 	for i, name := range append([]string{name}, names...) {
-		data, err := read(name)
+		data, err := data, error(nil)
+		if name != next {
+			data, err = read(name)
+		}
 		if err != nil {
 			errs = append(errs, newError(place{src: &source{name: name, order: i}}, "", "%w", err))
 			continue

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -171,6 +172,24 @@ func TestFilesBecomeOneTree(t *testing.T) {
 	}
 	if d := cmp.Diff(want, origins); d != "" {
 		t.Errorf("Values differ (-want +got):\n%s", d)
+	}
+}
+
+// TestLoadWith reads a file of conf.d that is not there yet, or not so.
+func TestLoadWith(t *testing.T) {
+	file := write(t, t.TempDir(), map[string]string{
+		"edge.yaml": "node: a\n", "conf.d/10.yaml": "level: info\n", "conf.d/30.yaml": "broker: {packet: 1}\n",
+	})
+	for _, tt := range []struct{ fragment, text, want string }{
+		{"20.yaml", "broker: {ratio: 2}\n", ""},
+		{"30.yaml", "broker: {packet: 2}\n", ""},
+		{"20.yaml", "broker: {packet: 2}\n", "30.yaml:1:18: broker.packet: is set in"},
+		{"20.yaml", "level: info\n", "20.yaml:1:8: level: is set in"},
+	} {
+		_, err := LoadWith(file, tt.fragment, []byte(tt.text))
+		if got := fmt.Sprint(err); tt.want == "" && err != nil || !strings.Contains(got, tt.want) {
+			t.Errorf("with %s %q: %s, want %q", tt.fragment, tt.text, got, tt.want)
+		}
 	}
 }
 
