@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/conformance.md")
+var update = flag.Bool("update", false, "write docs/conformance.md or docs/attacks.md")
 
 // A statement is a line of testdata/conformance.txt.
 type statement struct {
