@@ -25,7 +25,7 @@ type attack struct {
 }
 
 // attacks are all of them. Those of one kind are in a file of their own.
-func attacks() []attack { return slices.Concat(nobody(), packetAttacks()) }
+func attacks() []attack { return slices.Concat(nobody(), packetAttacks(), turnAttacks()) }
 
 // nobody is what the others are to be compared with.
 func nobody() []attack {
@@ -158,8 +158,7 @@ func (a *arena) attacker(v version) *client {
 // strike lets an attacker in who sends b, and notes what becomes of him.
 func (a *arena) strike(v version, b []byte) {
 	a.Helper()
-	c := a.attacker(v)
-	a.blow(c, b)
+	a.blow(a.attacker(v), b)
 }
 
 // strikeFirst sends b on a new connection, and notes what becomes of that. v is
@@ -200,9 +199,10 @@ func (a *arena) note(fate string, gone time.Duration) {
 
 // The fates that have no reason code.
 const (
-	closed = "closed" // without a word
-	served = "served" // as any other client
-	kept   = "kept"   // neither answered nor closed
+	closed  = "closed"  // without a word, as MQTT 3.1.1 does, and before a CONNECT
+	dropped = "dropped" // the same, of a client of MQTT 5 that was let in
+	served  = "served"  // as any other client
+	kept    = "kept"    // neither answered nor closed
 )
 
 // fate reads until the broker has closed the connection or answered a PINGREQ.
@@ -216,6 +216,8 @@ func (c *client) fate() string {
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return kept
+		case err != nil && said == "" && c.v == v5 && c.admitted:
+			return dropped
 		case err != nil && said == "":
 			return closed
 		case err != nil:

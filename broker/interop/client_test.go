@@ -19,6 +19,8 @@ type client struct {
 	r      *bufio.Reader
 	lastID uint16
 	inbox  []message // came while something else was waited for
+
+	admitted bool // by a CONNACK
 }
 
 // A login is a CONNECT (section 3.1).
@@ -116,7 +118,9 @@ func (c *client) login(l login) answer {
 	}
 	c.v = l.version
 	c.send(l.packet())
-	return c.answer(cCONNACK)
+	a := c.answer(cCONNACK)
+	c.admitted = a.code == 0
+	return a
 }
 
 func (c *client) send(p packet) {
