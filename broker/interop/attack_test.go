@@ -25,7 +25,9 @@ type attack struct {
 }
 
 // attacks are all of them. Those of one kind are in a file of their own.
-func attacks() []attack { return slices.Concat(nobody(), packetAttacks(), turnAttacks()) }
+func attacks() []attack {
+	return slices.Concat(nobody(), packetAttacks(), turnAttacks(), shapeAttacks())
+}
 
 // nobody is what the others are to be compared with.
 func nobody() []attack {
