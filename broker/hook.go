@@ -98,9 +98,7 @@ func (k *control) introduce(c *gate.Connect) {
 	k.client.Properties.ProtocolVersion = c.Version
 	s.Clients.Add(k.client)
 	for _, sub := range k.conn.Session().Subscriptions() {
-		known := packets.Subscription{Filter: sub.Filter, Qos: sub.QoS}
-		s.Topics.Subscribe(c.ClientID, known)
-		k.client.State.Subscriptions.Add(sub.Filter, known)
+		k.client.State.Subscriptions.Add(sub.Filter, packets.Subscription{Filter: sub.Filter, Qos: sub.QoS})
 	}
 }
 
@@ -133,7 +131,6 @@ func (k *control) unsubscribe(pk packets.Packet) error {
 			codes[i] = packets.CodeNoSubscriptionExisted.Code
 			continue
 		}
-		k.b.server.Topics.Unsubscribe(sub.Filter, k.client.ID)
 		k.client.State.Subscriptions.Delete(sub.Filter)
 	}
 	conn(k.client).Unsubscribe(filters)
@@ -173,20 +170,10 @@ func (*hook) Provides(b byte) bool {
 
 func conn(cl *mqtt.Client) *gate.Conn { return cl.Net.Conn.(*gate.Conn) }
 
-// OnACLCheck decides about a filter before mochi indexes it.
-func (h *hook) OnACLCheck(cl *mqtt.Client, filter string, _ bool) bool {
-	return h.b.checkFilter(cl, filter) == gate.Success
-}
-
-func (b *Broker) checkFilter(cl *mqtt.Client, filter string) gate.Reason {
-	if len(filter) > b.limits.TopicBytes || topic.Levels(filter) > b.limits.TopicLevels {
-		return gate.BadFilter
-	}
-	if owner, _ := conn(cl).Owner(); !b.guard.maySubscribe(owner, cl.ID, filter) {
-		return gate.NotAuthorized
-	}
-	return gate.Success
-}
+// OnACLCheck keeps mochi from indexing filters: delivery has an index, and mochi's
+// takes a kilobyte for each level of each filter of a packet before anybody could
+// count them. OnSubscribed decides.
+func (*hook) OnACLCheck(*mqtt.Client, string, bool) bool { return false }
 
 // OnSubscribe keeps mochi from sending a client's user properties back in
 // SUBACK.
@@ -201,12 +188,8 @@ func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 	var subs []journal.Subscription
 	var places []int
 	for i, f := range pk.Filters {
-		if codes[i] >= byte(gate.Unspecified) {
-			why := h.b.checkFilter(cl, f.Filter)
-			if codes[i] = subackCode(why, cl); why == gate.NotAuthorized {
-				owner, _ := conn(cl).Owner()
-				h.b.guard.denials.note(identity{owner, cl.ID}, access.Subscribe, f.Filter)
-			}
+		if why := h.b.checkFilter(cl, f.Filter); why != gate.Success {
+			codes[i] = subackCode(why, cl)
 			continue
 		}
 		subs = append(subs, journal.Subscription{
@@ -216,17 +199,30 @@ func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 		places = append(places, i)
 	}
 	for k, err := range conn(cl).Subscribe(subs) {
-		if err != nil {
-			codes[places[k]] = h.undo(cl, subs[k].Filter, err)
+		f := pk.Filters[places[k]]
+		if codes[places[k]] = f.Qos; err != nil {
+			codes[places[k]] = h.refusal(cl, f.Filter, err)
+			continue
 		}
+		cl.State.Subscriptions.Add(f.Filter, f)
 	}
 }
 
-// undo has mochi forget a filter that it has indexed and delivery has refused
-// because of err, and returns the code for SUBACK.
-func (h *hook) undo(cl *mqtt.Client, filter string, err error) byte {
-	h.b.server.Topics.Unsubscribe(filter, cl.ID)
-	cl.State.Subscriptions.Delete(filter)
+// checkFilter decides about a filter, and notes a denial.
+func (b *Broker) checkFilter(cl *mqtt.Client, filter string) gate.Reason {
+	if len(filter) > b.limits.TopicBytes || topic.Levels(filter) > b.limits.TopicLevels {
+		return gate.BadFilter
+	}
+	if owner, _ := conn(cl).Owner(); !b.guard.maySubscribe(owner, cl.ID, filter) {
+		b.guard.denials.note(identity{owner, cl.ID}, access.Subscribe, filter)
+		return gate.NotAuthorized
+	}
+	return gate.Success
+}
+
+// refusal returns the code for SUBACK when delivery has refused a filter because
+// of err.
+func (h *hook) refusal(cl *mqtt.Client, filter string, err error) byte {
 	if errors.Is(err, delivery.ErrTooManySubscriptions) {
 		return subackCode(gate.QuotaExceeded, cl)
 	}
@@ -237,7 +233,7 @@ func (h *hook) undo(cl *mqtt.Client, filter string, err error) byte {
 // subackCode returns r for SUBACK; before MQTT 5 there is only one code for
 // "no" (MQTT 3.1.1, section 3.9.3).
 func subackCode(r gate.Reason, cl *mqtt.Client) byte {
-	if cl.Properties.ProtocolVersion < 5 || r == gate.Success {
+	if cl.Properties.ProtocolVersion < 5 {
 		return byte(gate.Unspecified)
 	}
 	return byte(r)

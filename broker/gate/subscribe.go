@@ -6,13 +6,17 @@ import (
 	"edge/internal/topic"
 )
 
+// maxFilters bounds the topic filters of one packet: what is remembered of one
+// while the packet is handled is many times its three bytes on the wire.
+const maxFilters = 8192
+
 // checkSubscribe checks the body of a SUBSCRIBE completely (MQTT 5.0, section
 // 3.8), since mochi's decoder does not.
 func checkSubscribe(body []byte, version byte, lim *Limits) error {
 	c := cursor{b: body}
 	c.head(subscribe, version, lim)
-	for len(c.b) > 0 {
-		filter := c.at("topic filter").text()
+	for n := 0; len(c.b) > 0; n++ {
+		filter := c.nthFilter(n)
 		options := c.at("subscription options byte").byte()
 		c.options(options, version)
 		c.filter(filter, options&4 != 0)
@@ -24,8 +28,8 @@ func checkSubscribe(body []byte, version byte, lim *Limits) error {
 func checkUnsubscribe(body []byte, version byte, lim *Limits) error {
 	c := cursor{b: body}
 	c.head(unsubscribe, version, lim)
-	for len(c.b) > 0 {
-		c.filter(c.at("topic filter").text(), false)
+	for n := 0; len(c.b) > 0; n++ {
+		c.filter(c.nthFilter(n), false)
 	}
 	return c.err
 }
@@ -38,6 +42,14 @@ func (c *cursor) head(packet, version byte, lim *Limits) {
 		c.properties(packet, lim.UserProperties)
 	}
 	c.at("packet").check(len(c.b) > 0, "has no topic filter")
+}
+
+// nthFilter reads a topic filter of which n came before in the packet.
+func (c *cursor) nthFilter(n int) string {
+	if n == maxFilters {
+		c.at("packet").refuse(QuotaExceeded, fmt.Sprintf("has more than %d topic filters", maxFilters))
+	}
+	return c.at("topic filter").text()
 }
 
 // packetID reads a packet identifier (section 2.2.1).
