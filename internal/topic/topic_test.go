@@ -1,7 +1,9 @@
 package topic
 
 import (
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -166,12 +168,33 @@ func TestTreeModel(t *testing.T) {
 				if !slices.Equal(got, want) {
 					t.Fatalf("Match(%q) = %q, want %q", name, got, want)
 				}
-				if len(model) == 0 && len(tree.children) != 0 {
-					t.Fatalf("empty tree keeps %d branches", len(tree.children))
+				if len(model) == 0 && tree.children != nil {
+					t.Fatalf("empty tree keeps %+v", tree.children)
 				}
 			},
 		})
 	})
+}
+
+// TestTreeIsSmall adds filters as deep as strangers may make them: what the tree
+// takes for a level must be a few words, and not a map.
+func TestTreeIsSmall(t *testing.T) {
+	const filters, levels, allowed = 1000, 32, 100
+	deep := make([]string, filters)
+	for i := range deep {
+		deep[i] = strconv.Itoa(i) + strings.Repeat("/+", levels-1)
+	}
+	var tree Tree[[]int]
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, f := range deep {
+		tree.At(f)
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / (filters * levels); each > allowed {
+		t.Errorf("%d bytes for each level of a filter, want at most %d", each, allowed)
+	}
+	runtime.KeepAlive(&tree)
 }
 
 func FuzzMatch(f *testing.F) {

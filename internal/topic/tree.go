@@ -5,9 +5,70 @@ import "strings"
 // A Tree maps topic filters or topic names to values. It is not safe for
 // concurrent use. The zero value is empty.
 type Tree[T any] struct {
-	children map[string]*Tree[T]
-	path     string // the whole filter or name; "" where no value is kept
+	children *branches[T] // nil: there are none
+	path     string       // the whole filter or name; "" where no value is kept
 	value    T
+}
+
+// branches are what is below a level. Most levels have one, for which a map takes
+// five times the memory: strangers subscribe to filters as deep as they may be.
+type branches[T any] struct {
+	level string // of only
+	only  *Tree[T]
+	more  map[string]*Tree[T] // in place of only, since there was a second
+}
+
+// child returns the branch at level, nil if there is none.
+func (t *Tree[T]) child(level string) *Tree[T] {
+	switch b := t.children; {
+	case b == nil:
+		return nil
+	case b.more != nil:
+		return b.more[level]
+	case b.level == level:
+		return b.only
+	}
+	return nil
+}
+
+// grow adds a branch at level, where there is none.
+func (t *Tree[T]) grow(level string) *Tree[T] {
+	child := new(Tree[T])
+	switch b := t.children; {
+	case b == nil:
+		t.children = &branches[T]{level: level, only: child}
+	case b.more == nil:
+		t.children = &branches[T]{more: map[string]*Tree[T]{b.level: b.only, level: child}}
+	default:
+		b.more[level] = child
+	}
+	return child
+}
+
+// cut drops the branch at level.
+func (t *Tree[T]) cut(level string) {
+	if t.children.more != nil {
+		delete(t.children.more, level)
+	}
+	if len(t.children.more) == 0 {
+		t.children = nil
+	}
+}
+
+// all calls f for each branch until f returns false, and returns what f did.
+func (b *branches[T]) all(f func(level string, child *Tree[T]) bool) bool {
+	switch {
+	case b == nil:
+		return true
+	case b.more == nil:
+		return f(b.level, b.only)
+	}
+	for level, child := range b.more {
+		if !f(level, child) {
+			return false
+		}
+	}
+	return true
 }
 
 // At returns the value kept for path, which it adds if there was none.
@@ -16,13 +77,9 @@ func (t *Tree[T]) At(path string) *T {
 	for rest, more := path, true; more; {
 		var level string
 		level, rest, more = strings.Cut(rest, "/")
-		child := n.children[level]
+		child := n.child(level)
 		if child == nil {
-			if n.children == nil {
-				n.children = make(map[string]*Tree[T])
-			}
-			child = new(Tree[T])
-			n.children[level] = child
+			child = n.grow(level)
 		}
 		n = child
 	}
@@ -36,7 +93,7 @@ func (t *Tree[T]) Get(path string) *T {
 	for rest, more := path, true; more; {
 		var level string
 		level, rest, more = strings.Cut(rest, "/")
-		if n = n.children[level]; n == nil {
+		if n = n.child(level); n == nil {
 			return nil
 		}
 	}
@@ -49,7 +106,7 @@ func (t *Tree[T]) Get(path string) *T {
 // Remove forgets path and the branches that end nowhere without it.
 func (t *Tree[T]) Remove(path string) {
 	level, rest, more := strings.Cut(path, "/")
-	child := t.children[level]
+	child := t.child(level)
 	switch {
 	case child == nil:
 		return
@@ -59,8 +116,8 @@ func (t *Tree[T]) Remove(path string) {
 		var none T
 		child.path, child.value = "", none
 	}
-	if child.path == "" && len(child.children) == 0 {
-		delete(t.children, level)
+	if child.path == "" && child.children == nil {
+		t.cut(level)
 	}
 }
 
@@ -73,17 +130,17 @@ func (t *Tree[T]) match(rest string, more, dollar bool, f func(string, *T)) {
 	// Wildcards do not match a first level that begins with $ (MQTT 5.0,
 	// section 4.7.2); below it they do.
 	if !dollar {
-		t.children["#"].visit(f) // "a/#" matches "a", too (section 4.7.1.2).
+		t.child("#").visit(f) // "a/#" matches "a", too (section 4.7.1.2).
 	}
 	if !more {
 		t.visit(f)
 		return
 	}
 	level, rest, more := strings.Cut(rest, "/")
-	if child := t.children["+"]; child != nil && !dollar {
+	if child := t.child("+"); child != nil && !dollar {
 		child.match(rest, more, false, f)
 	}
-	if child := t.children[level]; child != nil && level != "+" && level != "#" {
+	if child := t.child(level); child != nil && level != "+" && level != "#" {
 		child.match(rest, more, false, f)
 	}
 }
@@ -109,17 +166,11 @@ func (t *Tree[T]) sel(rest string, more, top bool, f func(string, *T) bool) bool
 	case "#":
 		return t.all(top, f)
 	case "+":
-		for name, child := range t.children {
-			if top && strings.HasPrefix(name, "$") {
-				continue
-			}
-			if !child.sel(rest, more, false, f) {
-				return false
-			}
-		}
-		return true
+		return t.children.all(func(name string, child *Tree[T]) bool {
+			return top && strings.HasPrefix(name, "$") || child.sel(rest, more, false, f)
+		})
 	}
-	child := t.children[level]
+	child := t.child(level)
 	return child == nil || child.sel(rest, more, false, f)
 }
 
@@ -127,13 +178,7 @@ func (t *Tree[T]) all(top bool, f func(string, *T) bool) bool {
 	if t.path != "" && !f(t.path, &t.value) {
 		return false
 	}
-	for name, child := range t.children {
-		if top && strings.HasPrefix(name, "$") {
-			continue
-		}
-		if !child.all(false, f) {
-			return false
-		}
-	}
-	return true
+	return t.children.all(func(name string, child *Tree[T]) bool {
+		return top && strings.HasPrefix(name, "$") || child.all(false, f)
+	})
 }
