@@ -148,6 +148,9 @@ func (w *webConn) Read(p []byte) (int, error) {
 	for {
 		if w.message == nil {
 			kind, r, err := w.ws.NextReader()
+			if errors.Is(err, websocket.ErrReadLimit) { // a length that is negative
+				_ = w.close(websocket.CloseMessageTooBig, "")
+			}
 			if err != nil {
 				return 0, closedBy(err)
 			}

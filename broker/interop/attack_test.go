@@ -26,7 +26,7 @@ type attack struct {
 
 // attacks are all of them. Those of one kind are in a file of their own.
 func attacks() []attack {
-	return slices.Concat(nobody(), packetAttacks(), turnAttacks(), shapeAttacks())
+	return slices.Concat(nobody(), packetAttacks(), turnAttacks(), shapeAttacks(), webAttacks())
 }
 
 // nobody is what the others are to be compared with.
