@@ -12,33 +12,54 @@ type Tree[T any] struct {
 
 // branches are what is below a level. Most levels have one, for which a map takes
 // five times the memory: strangers subscribe to filters as deep as they may be.
+// Wildcards are found without a map, since each match looks for them at each level.
 type branches[T any] struct {
-	level string // of only
-	only  *Tree[T]
-	more  map[string]*Tree[T] // in place of only, since there was a second
+	plus, hash *Tree[T]            // at + and #
+	level      string              // of only
+	only       *Tree[T]            // the one that is neither
+	more       map[string]*Tree[T] // in place of only, while there are several
+}
+
+// place returns where the branch at level is, nil if that is in more.
+func (b *branches[T]) place(level string) **Tree[T] {
+	switch {
+	case level == "+":
+		return &b.plus
+	case level == "#":
+		return &b.hash
+	case b.more == nil && (b.only == nil || b.level == level):
+		return &b.only
+	}
+	return nil
 }
 
 // child returns the branch at level, nil if there is none.
 func (t *Tree[T]) child(level string) *Tree[T] {
-	switch b := t.children; {
-	case b == nil:
+	b := t.children
+	if b == nil {
 		return nil
-	case b.more != nil:
-		return b.more[level]
-	case b.level == level:
-		return b.only
 	}
-	return nil
+	if at := b.place(level); at != nil {
+		return *at
+	}
+	return b.more[level]
 }
 
 // grow adds a branch at level, where there is none.
 func (t *Tree[T]) grow(level string) *Tree[T] {
 	child := new(Tree[T])
-	switch b := t.children; {
-	case b == nil:
-		t.children = &branches[T]{level: level, only: child}
+	if t.children == nil {
+		t.children = new(branches[T])
+	}
+	b := t.children
+	switch at := b.place(level); {
+	case at == &b.only:
+		b.level, b.only = level, child
+	case at != nil:
+		*at = child
 	case b.more == nil:
-		t.children = &branches[T]{more: map[string]*Tree[T]{b.level: b.only, level: child}}
+		b.more = map[string]*Tree[T]{b.level: b.only, level: child}
+		b.level, b.only = "", nil
 	default:
 		b.more[level] = child
 	}
@@ -47,28 +68,30 @@ func (t *Tree[T]) grow(level string) *Tree[T] {
 
 // cut drops the branch at level.
 func (t *Tree[T]) cut(level string) {
-	if t.children.more != nil {
-		delete(t.children.more, level)
+	b := t.children
+	if at := b.place(level); at != nil {
+		*at = nil
 	}
-	if len(t.children.more) == 0 {
+	if delete(b.more, level); len(b.more) == 0 {
+		b.more = nil
+	}
+	if b.plus == nil && b.hash == nil && b.only == nil && b.more == nil {
 		t.children = nil
 	}
 }
 
 // all calls f for each branch until f returns false, and returns what f did.
 func (b *branches[T]) all(f func(level string, child *Tree[T]) bool) bool {
-	switch {
-	case b == nil:
+	if b == nil {
 		return true
-	case b.more == nil:
-		return f(b.level, b.only)
 	}
+	ok := (b.plus == nil || f("+", b.plus)) && (b.hash == nil || f("#", b.hash)) && (b.only == nil || f(b.level, b.only))
 	for level, child := range b.more {
-		if !f(level, child) {
+		if !ok || !f(level, child) {
 			return false
 		}
 	}
-	return true
+	return ok
 }
 
 // At returns the value kept for path, which it adds if there was none.
@@ -127,18 +150,24 @@ func (t *Tree[T]) Match(name string, f func(filter string, v *T)) {
 }
 
 func (t *Tree[T]) match(rest string, more, dollar bool, f func(string, *T)) {
+	if !more {
+		t.visit(f)
+	}
+	b := t.children
+	if b == nil {
+		return
+	}
 	// Wildcards do not match a first level that begins with $ (MQTT 5.0,
 	// section 4.7.2); below it they do.
 	if !dollar {
-		t.child("#").visit(f) // "a/#" matches "a", too (section 4.7.1.2).
+		b.hash.visit(f) // "a/#" matches "a", too (section 4.7.1.2).
 	}
 	if !more {
-		t.visit(f)
 		return
 	}
 	level, rest, more := strings.Cut(rest, "/")
-	if child := t.child("+"); child != nil && !dollar {
-		child.match(rest, more, false, f)
+	if b.plus != nil && !dollar {
+		b.plus.match(rest, more, false, f)
 	}
 	if child := t.child(level); child != nil && level != "+" && level != "#" {
 		child.match(rest, more, false, f)
