@@ -22,20 +22,19 @@ type privileges struct {
 	toldC    bool   // of errC
 }
 
-// harden gives up what no hub needs: files that others can read, core dumps with
+// harden gives up what no hub needs: files that others can read, core files with
 // keys and passwords in them, and programs that give privileges when they are run.
 func (p *privileges) harden() {
 	unix.Umask(0o077)
 	none := unix.Rlimit{}
 	p.warn(errors.Join(
 		unix.Setrlimit(unix.RLIMIT_CORE, &none),
-		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0),
 		prctl(unix.PR_SET_NO_NEW_PRIVS, 1),
 	))
 }
 
-// shed makes dirs those of the user to become, becomes that user, and keeps no
-// capability but that to open ports below 1024.
+// shed makes dirs those of the user to become, becomes that user, keeps no capability
+// but that to open ports below 1024, and cannot be looked into by other processes.
 func (p *privileges) shed(dirs ...string) error {
 	next, err := p.next(dirs[0])
 	if err != nil {
@@ -47,7 +46,7 @@ func (p *privileges) shed(dirs ...string) error {
 			return fmt.Errorf("become user %s: %w", p.user, err)
 		}
 	}
-	// To change who one is makes the process dumpable as fs.suid_dumpable says.
+	// Last, since to change who one is makes it what fs.suid_dumpable says.
 	p.warn(errors.Join(keepCapabilities(bindLowPorts), unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)))
 	return nil
 }

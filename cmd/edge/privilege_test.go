@@ -53,8 +53,8 @@ func startAs(t *testing.T, uid uint32, args ...string) *started {
 		}
 		late.Stop()
 	})
-	if !h.log.wait(regexp.MustCompile(`"msg":"ready"`), patience) {
-		t.Fatalf("%v is not ready after %v", h.cmd, patience)
+	if !h.log.wait(regexp.MustCompile(`"msg":"ready"|edge: `), patience) || strings.Contains(h.log.String(), "edge: ") {
+		t.Fatalf("%v is not ready", h.cmd)
 	}
 	return h
 }

@@ -5,24 +5,30 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 )
 
 // lay makes files and folders in dir: those that end with a slash are folders, "a -> b"
-// is a symbolic link, "a = b" another name of a file.
+// is a symbolic link, "a = b" another name of a file, "a|" a pipe, "a@1" user 1's.
 func lay(t *testing.T, dir string, names []string) {
 	t.Helper()
 	for _, name := range names {
 		link, target, symbolic := strings.Cut(name, " -> ")
 		hard, same, second := strings.Cut(name, " = ")
+		theirs, uid, given := strings.Cut(name, "@")
 		var err error
 		switch at := filepath.Join(dir, name); {
 		case symbolic:
 			err = os.Symlink(target, filepath.Join(dir, link))
 		case second:
 			err = os.Link(filepath.Join(dir, same), filepath.Join(dir, hard))
+		case given:
+			n, bad := strconv.Atoi(uid)
+			at = filepath.Join(dir, theirs)
+			err = errors.Join(bad, os.WriteFile(at, nil, 0o600), os.Chown(at, n, n))
 		case strings.HasSuffix(name, "|"):
 			err = syscall.Mkfifo(strings.TrimSuffix(at, "|"), 0o600)
 		case strings.HasSuffix(name, "/"):
@@ -74,6 +80,7 @@ func TestTakeOver(t *testing.T) {
 		"links that lead out":   {user, []string{"shadow", "data/users -> ../shadow", "data/journal -> .."}, []string{"."}, ""},
 		"links below a folder":  {user, []string{"etc/", "etc/shadow", "data/journal/", "data/journal/segment-1.log -> ../../etc/shadow", "data/journal/etc -> ../../etc"}, []string{".", "journal"}, ""},
 		"second names":          {user, []string{"shadow", "data/users = shadow"}, []string{"."}, ""},
+		"a third user's":        {user, []string{"data/users@4712", "data/lock@4711"}, []string{".", "lock"}, ""},
 		"a pipe":                {user, []string{"data/journal/", "data/journal/pipe|"}, []string{".", "journal"}, ""},
 		"the root of a disk":    {0, []string{"data/lost+found/"}, []string{".", "lost+found"}, ""},
 		"a directory of others": {0, []string{"data/lock", "data/passwd"}, nil, "has passwd in it, which no hub has made"},
