@@ -236,6 +236,8 @@ func TestReloadWithErrorsChangesNothing(t *testing.T) {
 	}{
 		{"unknown key", "bridges:\n  a: {tick: {intervall: 1h}}\n", true, "edge.yaml:2"},
 		{"another prefix", twoTicks + "prefix: house\n", true, "cannot change"},
+		{"another user", twoTicks + "user: nobody\n", true, "cannot change"},
+		{"low ports", twoTicks + "low_ports: true\n", true, "cannot change"},
 		{"no file", "\x00", true, ""},
 	}
 	for _, tt := range tests {
