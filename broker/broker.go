@@ -21,6 +21,7 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 
 	"edge/bridge"
+	"edge/broker/access"
 	"edge/broker/delivery"
 	"edge/broker/gate"
 	"edge/broker/journal"
@@ -71,6 +72,9 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	opts.Each = cfg.Overlapping == Each
 	opts.Command = func(t string) bool { return isCommand(prefix, t) }
 	opts.Refused = b.refused
+	opts.Denied = func(owner, client, topic string) {
+		b.guard.denials.note(identity{owner, client}, access.Publish, topic)
+	}
 	opts.Durability = cfg.durability // Of this copy: b.cfg changes when it is read anew.
 	var err error
 	if b.guard, err = newGuard(b, &cfg); err != nil {

@@ -80,7 +80,7 @@ func (c *client) publish(ctx context.Context, m bridge.Message) error {
 	switch v {
 	case delivery.Refused:
 		return fmt.Errorf("%w: a command must not be retained", bridge.ErrRefused)
-	case delivery.Denied:
+	case delivery.Denied: // It was noted by delivery.
 		return c.denied(access.Publish, m.Topic)
 	case delivery.Full:
 		return errors.New("a queue for this topic, or the store of retained messages, is full")

@@ -1,12 +1,13 @@
 package broker
 
 import (
-	"cmp"
-	"slices"
+	"container/list"
+	"encoding/json"
 	"sync"
 	"time"
 
 	"edge/broker/access"
+	"edge/broker/delivery"
 )
 
 // A Denial is something that somebody tried and may not do.
@@ -19,10 +20,23 @@ type Denial struct {
 	Last   time.Time `json:"last"`
 }
 
-// denials remembers the latest denials, each with a count.
+// Denied counts what was denied, by action.
+type Denied struct {
+	Publish   uint64 // messages, and wills
+	Subscribe uint64 // filters
+
+	// Receive counts messages that were kept back from a client whose subscription
+	// they match. Those that had waited for it already are in Dropped.Forbidden.
+	Receive uint64
+}
+
+// denials remembers the latest denials, each with a count. What a client may not
+// receive is counted only: it has not asked for that.
 type denials struct {
-	mu   sync.Mutex
-	seen map[denied]*Denial
+	mu     sync.Mutex
+	seen   map[denied]*list.Element
+	recent list.List // of *noted, the latest first
+	total  Denied
 }
 
 type denied struct {
@@ -31,37 +45,54 @@ type denied struct {
 	topic  string
 }
 
+type noted struct {
+	key denied
+	Denial
+}
+
 // maxDenials bounds what is remembered: of more, the oldest is forgotten.
 const maxDenials = 256
 
 func (d *denials) note(id identity, a access.Action, topic string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	key := denied{id, a, topic}
-	x := d.seen[key]
-	if x == nil {
-		d.makeRoom()
-		x = &Denial{Owner: id.owner, Client: id.client, Action: a.String(), Topic: topic}
-		d.seen[key] = x
+	if a == access.Publish {
+		d.total.Publish++
+	} else {
+		d.total.Subscribe++
 	}
+	key := denied{id, a, topic}
+	e := d.seen[key]
+	if e == nil {
+		d.makeRoom()
+		e = d.recent.PushFront(&noted{key, Denial{Owner: id.owner, Client: id.client, Action: a.String(), Topic: topic}})
+		d.seen[key] = e
+	}
+	d.recent.MoveToFront(e)
+	x := e.Value.(*noted)
 	x.Count++
 	x.Last = time.Now()
 }
 
 func (d *denials) makeRoom() {
 	if d.seen == nil {
-		d.seen = make(map[denied]*Denial)
+		d.seen = make(map[denied]*list.Element)
 	}
 	if len(d.seen) < maxDenials {
 		return
 	}
-	var oldest denied
-	for key, x := range d.seen {
-		if o := d.seen[oldest]; o == nil || x.Last.Before(o.Last) {
-			oldest = key
-		}
-	}
-	delete(d.seen, oldest)
+	oldest := d.recent.Back()
+	delete(d.seen, oldest.Value.(*noted).key)
+	d.recent.Remove(oldest)
+}
+
+// counts returns how much was denied.
+func (d *denials) counts(e *delivery.Engine) Denied {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.total
+	n.Receive = e.Withheld()
+	return n
 }
 
 // Denials returns what was denied lately, the latest first.
@@ -69,12 +100,31 @@ func (b *Broker) Denials() []Denial {
 	d := &b.guard.denials
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	all := make([]Denial, 0, len(d.seen))
-	for _, x := range d.seen {
-		all = append(all, *x)
+	all := make([]Denial, 0, d.recent.Len())
+	for e := d.recent.Front(); e != nil; e = e.Next() {
+		all = append(all, e.Value.(*noted).Denial)
 	}
-	slices.SortFunc(all, func(a, b Denial) int {
-		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Topic, b.Topic))
-	})
 	return all
+}
+
+// Bounds of what the broker publishes about denials.
+const (
+	recentDenials = 20
+	recentBytes   = 8 << 10
+)
+
+// recent returns the latest of all as JSON, as many as have room.
+func recent(all []Denial) string {
+	b := []byte{'['}
+	for i, d := range all[:min(len(all), recentDenials)] {
+		one, _ := json.Marshal(d) // Strings, a number and a time.
+		if len(b)+len(one) > recentBytes {
+			break
+		}
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, one...)
+	}
+	return string(append(b, ']'))
 }

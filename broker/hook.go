@@ -74,6 +74,7 @@ func (k *control) Connect() gate.Reason {
 		return r
 	}
 	if will := c.WillTopic(); will != "" && !k.b.guard.mayPublish(owner, c.ClientID, will) {
+		k.b.guard.denials.note(identity{owner, c.ClientID}, access.Publish, will)
 		k.b.log.Info("client refused: its will is for a topic that it may not publish to",
 			"client", c.ClientID, "user", owner, "remote", k.conn.RemoteAddr(), "topic", will)
 		return gate.NotAuthorized

@@ -16,6 +16,7 @@ type Stats struct {
 	Uptime  time.Duration
 	Traffic gate.Counts      // with clients on the network
 	Dropped delivery.Dropped // on the way to clients
+	Denied  Denied
 	Held    delivery.Stats
 	Journal *journal.Stats // nil if everything is in memory
 }
@@ -25,7 +26,7 @@ type Stats struct {
 func (b *Broker) Stats() Stats {
 	st := Stats{
 		Uptime: time.Since(b.opened), Traffic: b.limits.Counters.Counts(),
-		Dropped: b.engine.Dropped(), Held: b.engine.Stats(),
+		Dropped: b.engine.Dropped(), Held: b.engine.Stats(), Denied: b.guard.denials.counts(b.engine),
 	}
 	if b.disk != nil {
 		j := b.disk.Stats()

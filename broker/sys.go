@@ -14,7 +14,7 @@ import (
 
 // sysPrefix begins the topics on which the broker tells of itself. Names and
 // payloads are those of mosquitto, so that what reads them there reads them here;
-// dropped/… and clients/dropped are ours.
+// dropped/…, denied/… and clients/dropped are ours.
 const sysPrefix = "$SYS/broker/"
 
 // sysCounts are the topics whose payload is a number.
@@ -45,6 +45,10 @@ var sysCounts = []struct {
 	{"retained messages/count", func(s *Stats) uint64 { return uint64(s.Held.Retained) }},
 	{"subscriptions/count", func(s *Stats) uint64 { return uint64(s.Held.Subscriptions) }},
 	{"shared_subscriptions/count", func(s *Stats) uint64 { return uint64(s.Held.Shared) }},
+
+	{"denied/publish", func(s *Stats) uint64 { return s.Denied.Publish }},
+	{"denied/subscribe", func(s *Stats) uint64 { return s.Denied.Subscribe }},
+	{"denied/receive", func(s *Stats) uint64 { return s.Denied.Receive }},
 
 	{"dropped/slow", func(s *Stats) uint64 { return s.Dropped.Slow }},
 	{"dropped/expired", func(s *Stats) uint64 { return s.Dropped.Expired }},
@@ -160,18 +164,21 @@ func (s *sys) forget() {
 func (s *sys) publish() error {
 	st := s.b.Stats()
 	s.update(&st)
-	return s.each(&st, func(name, payload string) error {
-		topic := sysPrefix + name
-		if s.published[topic] == payload {
-			return nil
-		}
-		m := bridge.Message{Topic: topic, Payload: []byte(payload), Retain: true}
-		if err := s.b.self.Publish(context.Background(), m); err != nil {
-			return err
-		}
-		s.published[topic] = payload
+	return s.each(&st, s.put)
+}
+
+// put publishes what has changed of a topic.
+func (s *sys) put(name, payload string) error {
+	topic := sysPrefix + name
+	if s.published[topic] == payload {
 		return nil
-	})
+	}
+	m := bridge.Message{Topic: topic, Payload: []byte(payload), Retain: true}
+	if err := s.b.self.Publish(context.Background(), m); err != nil {
+		return err
+	}
+	s.published[topic] = payload
+	return nil
 }
 
 // update brings the averages up to date.
@@ -216,7 +223,8 @@ func (s *sys) each(st *Stats, f func(name, payload string) error) error {
 	return nil
 }
 
-// lossPause is how long a client whose messages are dropped is not named again.
+// lossPause is how long a client whose messages are dropped is not named again, and
+// how old denied/recent may be.
 const lossPause = 10 * time.Second
 
 // A loss is the payload of clients/dropped.
@@ -227,12 +235,15 @@ type loss struct {
 }
 
 // tell names the clients that lost messages since it last did. It is an event:
-// retained, it would grow with the number of clients.
+// retained, it would grow with the number of clients. It also says what was denied.
 func (s *sys) tell() {
 	if s.quiet += s.every; s.quiet < lossPause {
 		return
 	}
 	s.quiet = 0
+	if all := s.b.Denials(); len(all) > 0 {
+		_ = s.put("denied/recent", recent(all)) // It fails only when the broker is closed.
+	}
 	for _, l := range s.b.engine.Losses() {
 		for _, r := range reasons(l) {
 			payload, _ := json.Marshal(r) // Strings and a number.

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 type rulebook struct {
 	mu     sync.Mutex
 	denied map[string]bool
+	told   []string // by Options.Denied
 }
 
 func (b *rulebook) deny(rule string) {
@@ -42,6 +44,7 @@ func (c chapter) MayReceive(topic string) bool { return c.may("receive", topic) 
 func ruled(t *testing.T) (*rulebook, *Engine) {
 	b, opts := new(rulebook), options()
 	opts.Access = b.access
+	opts.Denied = func(owner, id, topic string) { b.told = append(b.told, owner+" "+id+" "+topic) }
 	return b, newEngine(t, journal.Memory{}, opts)
 }
 
@@ -65,6 +68,10 @@ func TestMayPublish(t *testing.T) {
 	}
 	p.left(Leaving{}) // The will is for a topic that is forbidden.
 	expect(t, all, "open 1:a")
+	told := slices.Repeat([]string{"anna p secret"}, 4) // Each message, and the will.
+	if !slices.Equal(b.told, told) {
+		t.Errorf("%q were told of, want %q", b.told, told)
+	}
 
 	q := connect(t, e, "q", Opening{Owner: "anna"})
 	q.publish("open", "1:e")
@@ -90,6 +97,9 @@ func TestMayReceive(t *testing.T) {
 	p.publish("open", "1:f")
 	expect(t, shared, "open 1:d", "closing 1:e", "open 1:f")
 	expect(t, a, "R open r1:b")
+	if n := e.Withheld(); n != 2 {
+		t.Errorf("%d messages were withheld, want 2 for a: a retained one, and one as it came", n)
+	}
 
 	b.deny("anna receive closing")
 	e.Reauthorize()

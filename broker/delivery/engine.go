@@ -49,6 +49,10 @@ type Options struct {
 	// and by Reauthorize.
 	Access func(owner, clientID string) Access
 
+	// Denied is told of each message that its publisher may not publish: who that
+	// is, its client id, and the topic. It may be nil, and must be quick.
+	Denied func(owner, clientID, topic string)
+
 	// Refused is told of each command that was refused. It may publish.
 	Refused func(m *Message, why Refusal)
 }
@@ -70,11 +74,12 @@ type Engine struct {
 
 	// version changes with each subscription: routes of older versions are
 	// looked up anew.
-	version atomic.Uint64
-	dropped struct{ Slow, Expired, Full, Large, Orphaned, Damaged, Forbidden atomic.Uint64 }
-	warned  atomic.Int64  // Unix time of the last log line about drops
-	expired atomic.Uint64 // sessions whose time without a connection was over
-	losses  losses
+	version  atomic.Uint64
+	dropped  struct{ Slow, Expired, Full, Large, Orphaned, Damaged, Forbidden atomic.Uint64 }
+	warned   atomic.Int64  // Unix time of the last log line about drops
+	withheld atomic.Uint64 // messages that matched a subscription whose client may not receive them
+	expired  atomic.Uint64 // sessions whose time without a connection was over
+	losses   losses
 
 	// Locks are taken in this order: mu, that of a group, that of a session.
 	drafts map[string]*draft // sessions while they are restored
@@ -113,6 +118,9 @@ func New(j journal.Journal, opts Options, log *slog.Logger) *Engine {
 	}
 	if opts.Durability == nil {
 		opts.Durability = func(string) (time.Duration, bool) { return 0, true }
+	}
+	if opts.Denied == nil {
+		opts.Denied = func(string, string, string) {}
 	}
 	if opts.Refused == nil {
 		opts.Refused = func(*Message, Refusal) {}

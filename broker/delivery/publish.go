@@ -70,6 +70,7 @@ func (p *Publisher) Route(name []byte) (*Route, error) {
 func (p *Publisher) Publish(r *Route, m *Message, id uint16) (journal.Ticket, Verdict) {
 	e := p.engine
 	if r.denied {
+		e.opts.Denied(p.session.Owner(), p.session.id, r.Topic)
 		return 0, Denied
 	}
 	m.Command = r.command
@@ -130,6 +131,9 @@ func verdict(r *Route, ok bool) Verdict {
 func (p *Publisher) spread(r *Route, m *Message, id uint16, durable bool) (t journal.Ticket, ok bool) {
 	if m.QoS == 2 {
 		m.after.Store(uncommitted)
+	}
+	if r.withheld > 0 {
+		p.engine.withheld.Add(r.withheld)
 	}
 	p.targets = p.targets[:0]
 	for i := range r.targets {

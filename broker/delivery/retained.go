@@ -95,7 +95,11 @@ func (e *Engine) SendRetained(s *Session, sub journal.Subscription, existed bool
 			over = append(over, k.m)
 			return true
 		}
-		if !s.mayReceive(k.m.Topic) || !e.mayStand(k) {
+		if !e.mayStand(k) {
+			return true
+		}
+		if !s.mayReceive(k.m.Topic) {
+			e.withheld.Add(1)
 			return true
 		}
 		it := item{m: k.m, tag: tag, qos: min(k.m.QoS, sub.QoS), flags: retained | pinned}

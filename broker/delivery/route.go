@@ -29,6 +29,8 @@ type Route struct {
 	keep    bool
 	targets []target
 	groups  []*group
+
+	withheld uint64 // subscriptions that match, of clients that may not receive it
 }
 
 // full reports whether a message of QoS 1 or 2 has no room at one of the targets.
@@ -183,6 +185,8 @@ func (e *Engine) route(name string) *Route {
 		for i := range *list {
 			if x := &(*list)[i]; x.s.mayReceive(name) {
 				f.add(x, e.opts.Each)
+			} else {
+				r.withheld++
 			}
 		}
 	})

@@ -106,6 +106,10 @@ func (s *Session) queuedPayload(messages int) int {
 	return int(int64(bytes) * int64(messages) / int64(seen))
 }
 
+// Withheld returns how many messages were not queued for a client whose subscription
+// they match, since it may not receive them.
+func (e *Engine) Withheld() uint64 { return e.withheld.Load() }
+
 // Dropped returns what all sessions lost so far.
 func (e *Engine) Dropped() Dropped {
 	d := &e.dropped

@@ -42,7 +42,7 @@ func (s *fakeServer) Stats() broker.Stats {
 	j.Appended[journal.Published] = journal.Tally{Records: 1, Bytes: 60}
 	j.Appended[journal.SessionBegun] = journal.Tally{Records: 1, Bytes: 40}
 	j.FlushUnder[0], j.FlushUnder[1], j.FlushUnder[len(j.FlushUnder)-1] = 1, 2, 1
-	return broker.Stats{Dropped: delivery.Dropped{Slow: 7}, Journal: &j}
+	return broker.Stats{Dropped: delivery.Dropped{Slow: 7}, Denied: broker.Denied{Receive: 5}, Journal: &j}
 }
 
 func (s *fakeServer) Snapshot() (*journal.Snapshot, error) { return nil, journal.ErrClosed }
