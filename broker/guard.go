@@ -19,6 +19,7 @@ import (
 	"edge/broker/access"
 	"edge/broker/delivery"
 	"edge/broker/gate"
+	"edge/broker/login"
 )
 
 // Logins knows the users. All methods may be called from several goroutines at
@@ -197,7 +198,7 @@ func (g *guard) identify(ctx context.Context, c *gate.Connect, s *socket) (owner
 		}
 		if err := g.verify(ctx, c, s); err != nil {
 			g.b.log.Info("login refused", "user", c.Username, "client", c.ClientID, "remote", s.RemoteAddr(), "err", err)
-			return "", gate.BadCredentials
+			return "", refusalOf(err)
 		}
 		owner = c.Username
 	case s.uid() >= 0:
@@ -232,6 +233,20 @@ func (g *guard) verify(ctx context.Context, c *gate.Connect, s *socket) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return g.logins.Verify(ctx, addressOf(s), c.Username, c.Password)
+}
+
+// refusalOf says what a client is told whose login has failed. Many take bad
+// credentials for final and ask a person for others: who may come again is told
+// so.
+func refusalOf(err error) gate.Reason {
+	_, limited := errors.AsType[*login.LimitedError](err)
+	switch {
+	case limited:
+		return gate.ConnectionRate
+	case errors.Is(err, login.ErrBusy), errors.Is(err, context.DeadlineExceeded):
+		return gate.ServerBusy
+	}
+	return gate.BadCredentials
 }
 
 // patience bounds how long a client waits for its password to be checked: many

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"testing"
 
 	"edge/broker/access"
+	"edge/broker/gate"
+	"edge/broker/login"
 )
 
 // Users are Logins with passwords like the names.
@@ -68,8 +71,8 @@ func guarded(t *testing.T) (b *Broker, u *users, tcp, sock string) {
 	return b, u, b.URLs()[0], sock
 }
 
-// login is a CONNECT of version 5 with a clean start; the password is the name.
-func login(id, user string) string {
+// signIn is a CONNECT of version 5 with a clean start; the password is the name.
+func signIn(id, user string) string {
 	flags, end := byte(0x02), ""
 	if user != "" {
 		flags, end = 0xc2, text(user)+text(user)
@@ -108,13 +111,13 @@ func TestIdentify(t *testing.T) {
 		name, url, packet string
 		want              byte
 	}{
-		{"nobody", tcp, login("c", ""), 0x87},
-		{"a user", tcp, login("c", "anna"), 0},
-		{"a wrong password", tcp, strings.TrimSuffix(login("c", "anna"), "anna") + "otto", 0x86},
-		{"a user that there is not", tcp, login("c", "eva"), 0x86},
-		{"a name of ours", tcp, login("c", "$hub"), 0x86},
-		{"a uid over the network", tcp, login("c", "uid:0"), 0x86},
-		{"this process at the unix socket", sock, login("u", ""), 0},
+		{"nobody", tcp, signIn("c", ""), 0x87},
+		{"a user", tcp, signIn("c", "anna"), 0},
+		{"a wrong password", tcp, strings.TrimSuffix(signIn("c", "anna"), "anna") + "otto", 0x86},
+		{"a user that there is not", tcp, signIn("c", "eva"), 0x86},
+		{"a name of ours", tcp, signIn("c", "$hub"), 0x86},
+		{"a uid over the network", tcp, signIn("c", "uid:0"), 0x86},
+		{"this process at the unix socket", sock, signIn("u", ""), 0},
 	} {
 		if got := code(t, tt.url, tt.packet, 3); got != tt.want {
 			t.Errorf("%s: %#x, want %#x", tt.name, got, tt.want)
@@ -125,7 +128,7 @@ func TestIdentify(t *testing.T) {
 func TestRights(t *testing.T) {
 	b, u, tcp, _ := guarded(t)
 	c := dialURL(t, tcp)
-	if got := reply(t, c, login("c", "anna"), 3); got != 0 {
+	if got := reply(t, c, signIn("c", "anna"), 3); got != 0 {
 		t.Fatalf("CONNACK %#x", got)
 	}
 	subscribe := func(filter string) string {
@@ -158,7 +161,7 @@ func TestRights(t *testing.T) {
 	if !slices.Equal(topics, want) {
 		t.Errorf("denials %q, want %q", topics, want)
 	}
-	if got := code(t, tcp, login("c", "otto"), 3); got != 0x87 {
+	if got := code(t, tcp, signIn("c", "otto"), 3); got != 0x87 {
 		t.Errorf("otto takes the client id of anna: %#x", got)
 	}
 
@@ -174,5 +177,23 @@ func TestRights(t *testing.T) {
 	b.UsersChanged()
 	if got := reply(t, c, "", 0); got != 0xe0 {
 		t.Errorf("%#x, want DISCONNECT after the user has gone", got)
+	}
+}
+
+// TestRefusalOf tells who may come again that he may.
+func TestRefusalOf(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want gate.Reason
+	}{
+		{login.ErrWrong, gate.BadCredentials},
+		{errName, gate.BadCredentials},
+		{&login.LimitedError{}, gate.ConnectionRate},
+		{login.ErrBusy, gate.ServerBusy},
+		{context.DeadlineExceeded, gate.ServerBusy},
+	} {
+		if got := refusalOf(fmt.Errorf("login: %w", tt.err)); got != tt.want {
+			t.Errorf("%v: %v, want %v", tt.err, got, tt.want)
+		}
 	}
 }

@@ -35,6 +35,7 @@ const (
 	QuotaExceeded       Reason = 0x97
 	AdminAction         Reason = 0x98
 	BadPayload          Reason = 0x99
+	ConnectionRate      Reason = 0x9F
 )
 
 var reasons = map[Reason]string{
@@ -66,6 +67,7 @@ var reasons = map[Reason]string{
 	QuotaExceeded:       "quota exceeded",
 	AdminAction:         "administrative action",
 	BadPayload:          "payload format invalid",
+	ConnectionRate:      "connection rate exceeded",
 }
 
 // Error implements error: a Reason is what ends a connection.
@@ -86,7 +88,7 @@ func (r Reason) v3() (code byte, ok bool) {
 		return 1, true
 	case BadClientID:
 		return 2, true
-	case ServerUnavailable, ServerBusy, ShuttingDown, QuotaExceeded, Unspecified:
+	case ServerUnavailable, ServerBusy, ShuttingDown, QuotaExceeded, ConnectionRate, Unspecified:
 		return 3, true
 	case BadCredentials:
 		return 4, true

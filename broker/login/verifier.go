@@ -18,8 +18,8 @@ const failureStep = 250 * time.Millisecond
 // user, he is disabled, or the password is another. Which of these is not said.
 var ErrWrong = errors.New("wrong user name or password")
 
-// A LimitedError says that there were too many wrong guesses; this one was not
-// looked at.
+// A LimitedError says that there were too many wrong guesses, and that the next may
+// be looked at after Wait.
 type LimitedError struct{ Wait time.Duration }
 
 func (e *LimitedError) Error() string {
@@ -45,6 +45,7 @@ type Verifier struct {
 	users  atomic.Pointer[Users]
 	memory *Memory
 	guard  *guard
+	shown  *guard // what those who fail are shown; nobody is familiar with it
 	turn   *turn
 	cost   Cost
 	decoy  Hash
@@ -68,7 +69,7 @@ type counts struct{ passed, wrong, limited, busy, hashed atomic.Uint64 }
 func NewVerifier(users Users, m *Memory) *Verifier { return newVerifier(users, m, DefaultCost()) }
 
 func newVerifier(users Users, m *Memory, c Cost) *Verifier {
-	v := &Verifier{memory: m, guard: newGuard(), turn: newTurn(), cost: c}
+	v := &Verifier{memory: m, guard: newGuard(), shown: newGuard(), turn: newTurn(), cost: c}
 	v.decoy = Hash{scheme: argon2id, cost: c, salt: newSalt(), sum: make([]byte, sumSize)}
 	v.users.Store(&users)
 	return v
@@ -82,6 +83,7 @@ func (v *Verifier) Replace(users Users) {
 		before, ok := old.Find(u.Name)
 		if !ok || before.Disabled != u.Disabled || before.Hash.Encode() != u.Hash.Encode() {
 			v.guard.changed(u.Name)
+			v.shown.changed(u.Name)
 		}
 	}
 }
@@ -104,10 +106,28 @@ func (v *Verifier) Check(ctx context.Context, a Attempt) (User, error) {
 		v.counts.busy.Add(1)
 		return User{}, err
 	}
+	err = v.show(a)
 	if ended := untilStep(ctx, start); ended != nil {
 		return User{}, ended
 	}
 	return User{}, err
+}
+
+// show returns what somebody who fails is told. A client whose password is right
+// must not believe that it is wrong when it was not looked at. But whether it was
+// depends on who is familiar there, and so on which users there are: a neighbour could find
+// them out. So what is told is what would be true if nobody were.
+func (v *Verifier) show(a Attempt) error {
+	u, _ := v.users.Load().Find(a.User)
+	from, m := origin(a.From), v.mark(u, a)
+	if v.shown.repeated(from, m) {
+		return ErrWrong
+	}
+	if wait := v.shown.wait(from, a.User); wait > 0 {
+		return &LimitedError{wait}
+	}
+	v.shown.failed(from, a.User, m)
+	return ErrWrong
 }
 
 // untilStep waits for the next point of the grid.
