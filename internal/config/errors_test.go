@@ -191,3 +191,28 @@ func TestDistance(t *testing.T) {
 		}
 	}
 }
+
+// TestVeil keeps what looks like a password out of what is printed.
+func TestVeil(t *testing.T) {
+	for _, tt := range []struct{ line, want string }{
+		{"anna: {password: hunter2}", "anna: {password: ••••••••"},
+		{`  "Passwd" : 'grün'`, `  "Passwd" : ••••••`},
+		{"remote_password: x # y", "remote_password: •••••"},
+		{"token=abc", "token=•••"},
+		{"password:", "password:"},
+		{"password_file: /etc/passwd", "password_file: /etc/passwd"},
+		{"pins: [{id: passage}]", "pins: [{id: passage}]"},
+	} {
+		if got := veil(tt.line); got != tt.want {
+			t.Errorf("veil(%q) = %q, want %q", tt.line, got, tt.want)
+		}
+	}
+	tree, err := Parse("edge.yaml", []byte("node: a\npassword: hunter2\nlevel: x\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs Errors
+	if !errors.As(tree.Decode(new(hub)), &errs) || strings.Contains(errs.Text(true)+errs.Error(), "hunter2") {
+		t.Errorf("a password is printed:\n%s", errs.Text(false))
+	}
+}

@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -52,7 +54,7 @@ func (e *Error) Text(colour bool) string {
 // lines writes the line with the mistake, those above it, and the mark.
 func (e *Error) lines(b *strings.Builder, red, dim style) {
 	for n := max(1, e.Line-contextLines); n <= e.Line; n++ {
-		text, _ := excerpt(e.at.src.lines[n-1], e.Column)
+		text, _ := excerpt(veil(e.at.src.lines[n-1]), e.Column)
 		mark := " "
 		if n == e.Line {
 			mark = ">"
@@ -63,6 +65,20 @@ func (e *Error) lines(b *strings.Builder, red, dim style) {
 	shown, before := excerpt(e.at.src.lines[e.Line-1], e.Column)
 	width := max(1, min(e.at.width, len([]rune(shown))-before))
 	b.WriteString(dim.paint("       |") + " " + strings.Repeat(" ", before) + red.paint(strings.Repeat("^", width)) + "\n")
+}
+
+// secret finds what somebody may have written for a password. There is no place for
+// one in a configuration, so this is a mistake, and it ends in a log.
+var secret = regexp.MustCompile(`(?i)(?:pass|passwd|password|passphrase|secret|token|psk)["']?\s*[:=]\s*(\S.*)`)
+
+// veil returns a line without the secret in it. The number of characters stays the
+// same.
+func veil(line string) string {
+	m := secret.FindStringSubmatchIndex(line)
+	if m == nil {
+		return line
+	}
+	return line[:m[2]] + strings.Repeat("•", utf8.RuneCountInString(line[m[2]:]))
 }
 
 func (s *source) blank() bool {
