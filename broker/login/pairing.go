@@ -40,18 +40,22 @@ func NewPairing() (*Pairing, Secret) {
 	}, NewSecret(code)
 }
 
-// Try uses the code up if it is the right one, in capitals or small letters, with
-// spaces or dashes between its words or nothing. Otherwise it says how many tries
-// are left, or returns ErrPairingOver.
-func (p *Pairing) Try(code Secret) error {
+// Redeem calls use if code is the right one, in capitals or small letters, with
+// spaces or dashes between its words or nothing, and uses the code up if use
+// succeeds; else it returns the error of use. If the code is wrong it says how many
+// tries are left, or returns ErrPairingOver. Others wait meanwhile.
+func (p *Pairing) Redeem(code Secret, use func() error) error {
 	sum := sha256.Sum256([]byte(tidyCode(code.Reveal())))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.left == 0 || !time.Now().Before(p.ends) {
+	if p.over() {
 		return ErrPairingOver
 	}
 	p.left--
 	if subtle.ConstantTimeCompare(sum[:], p.sum[:]) == 1 {
+		if err := use(); err != nil {
+			return err
+		}
 		p.left = 0
 		return nil
 	}
@@ -59,6 +63,16 @@ func (p *Pairing) Try(code Secret) error {
 		return ErrPairingOver
 	}
 	return fmt.Errorf("this is not the pairing code; tries left: %d", p.left)
+}
+
+// over reports whether the code is worth nothing any more; p.mu is held.
+func (p *Pairing) over() bool { return p.left == 0 || !time.Now().Before(p.ends) }
+
+// Left returns when the time of the code is over, and how many tries are left.
+func (p *Pairing) Left() (ends time.Time, tries int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ends, p.left
 }
 
 // A code is six words of two syllables, which can be read out and typed in most

@@ -32,8 +32,10 @@ func TestPairing(t *testing.T) {
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			p, code := NewPairing()
+			used := 0
+			use := func() error { used++; return nil }
 			for range tt.tries {
-				if p.Try(NewSecret(wrong)) == nil {
+				if p.Redeem(NewSecret(wrong), use) == nil {
 					t.Fatal("paired with a wrong code")
 				}
 			}
@@ -42,14 +44,35 @@ func TestPairing(t *testing.T) {
 			if tt.write != nil {
 				text = tt.write(text)
 			}
-			err := p.Try(NewSecret(text))
+			err := p.Redeem(NewSecret(text), use)
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 			}
-			if err == nil && !errors.Is(p.Try(code), ErrPairingOver) {
+			if err == nil && !errors.Is(p.Redeem(code, use), ErrPairingOver) {
 				t.Errorf("%s: the code is good twice", tt.name)
 			}
+			if want := tt.want == ""; used > 1 || (used == 1) != want {
+				t.Errorf("%s: it was used %d times", tt.name, used)
+			}
 		})
+	}
+}
+
+// TestPairingAgain has a code that was right stay good, as long as there are tries,
+// if nothing came of it.
+func TestPairingAgain(t *testing.T) {
+	p, code := NewPairing()
+	failed := errors.New("the disk is full")
+	for range PairingTries - 1 {
+		if err := p.Redeem(code, func() error { return failed }); !errors.Is(err, failed) {
+			t.Fatalf("%v, want the error of its use", err)
+		}
+	}
+	if _, tries := p.Left(); tries != 1 {
+		t.Errorf("%d tries are left, want 1", tries)
+	}
+	if err := p.Redeem(code, func() error { return nil }); err != nil {
+		t.Error(err)
 	}
 }
 
