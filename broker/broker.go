@@ -36,6 +36,7 @@ type Broker struct {
 	self   *client // publishes what the broker itself has to say
 	sys    *sys
 	guard  *guard
+	admin  Admin // nil: there is none
 
 	opened time.Time
 
@@ -62,7 +63,7 @@ type Broker struct {
 // expired command under it is refused.
 func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	b := &Broker{
-		cfg: cfg, log: log, opened: time.Now(), maxConnections: cfg.Limits.Connections,
+		cfg: cfg, log: log, admin: cfg.Admin, opened: time.Now(), maxConnections: cfg.Limits.Connections,
 		conns: make(map[*socket]struct{}), bridges: make(map[string]*client), ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	b.anonymous.Store(cfg.AllowAnonymous)

@@ -34,6 +34,7 @@ type Config struct {
 	Access access.Config            // who may do what; its section is beside that of the broker
 	Where  func(path string) string // FILE:LINE of a path in it; nil: there is no file
 	Logins Logins                   // the users; nil: there are none
+	Admin  Admin                    // does what is asked by MQTT; nil: nothing is
 }
 
 // A Listener is one address at which clients connect.

@@ -44,6 +44,7 @@ type guard struct {
 	b       *Broker
 	logins  Logins // nil: there are no users
 	rules   atomic.Pointer[rules]
+	pairing atomic.Bool // clients that show no credentials may come with a pairing code
 	denials denials
 
 	mu    sync.Mutex
@@ -113,6 +114,8 @@ func (g *guard) roles(owner string) (roles []string, ok bool) {
 			roles = []string{adminRole}
 		}
 		return roles, true // Whether it may come here, its socket says.
+	case owner == pairingOwner:
+		return nil, g.pairing.Load()
 	case local && (uid == "0" || uid == strconv.Itoa(os.Geteuid())):
 		return append(roles, adminRole), true // They can read and write our files.
 	case local:
@@ -187,6 +190,10 @@ const (
 	bridgePrefix = "bridge/"
 )
 
+// pairingOwner is the name of clients that may come with a pairing code, and do
+// nothing else. It is nobody's: none of ours begins with $.
+const pairingOwner = "$pairing"
+
 // identify finds out who a client is, and whether it may come in.
 func (g *guard) identify(ctx context.Context, c *gate.Connect, s *socket) (owner string, r gate.Reason) {
 	switch {
@@ -212,6 +219,8 @@ func (g *guard) identify(ctx context.Context, c *gate.Connect, s *socket) (owner
 		return owner, gate.Success
 	case owner == "" && c.HasUser:
 		return "", gate.BadCredentials
+	case owner == "" && g.pairing.Load() && !c.Lasts():
+		return pairingOwner, gate.Success
 	}
 	return "", gate.NotAuthorized
 }

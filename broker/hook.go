@@ -61,6 +61,7 @@ type control struct {
 	socket   *socket
 	listener string
 	client   *mqtt.Client // nil until it is let in
+	requests *pace        // nil until it asks for something
 }
 
 var _ gate.Control = (*control)(nil)

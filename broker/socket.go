@@ -28,6 +28,7 @@ type socket struct {
 	peer string  // who the client is, if its certificate has said so
 	b    *Broker
 	gate *gate.Conn   // once MQTT may begin; b.mu guards it
+	from int64        // Unix time in seconds, of when it was accepted
 	last atomic.Int64 // no write may take longer than this: Unix time in nanoseconds, 0 is none
 	left sync.Once
 
@@ -127,7 +128,7 @@ func (b *Broker) enter(l *listener, c stream) (*socket, error) {
 	case len(b.conns) >= b.maxConnections:
 		return nil, errFull
 	}
-	s := &socket{stream: c, b: b, listener: l}
+	s := &socket{stream: c, b: b, listener: l, from: time.Now().Unix()}
 	b.conns[s] = struct{}{}
 	b.running.Add(1)
 	return s, nil

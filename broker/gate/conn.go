@@ -45,8 +45,12 @@ func (l *Limits) topicTooBig(s string) bool {
 	return len(s) > l.TopicBytes || strings.Count(s, "/") >= l.TopicLevels
 }
 
+// RequestTopic is the one topic below $ that clients may publish to. What they send
+// there is not a message for others, but something that the broker is asked to do.
+const RequestTopic = "$CONTROL/edge/v1"
+
 // A Control decides about one connection: who its client is, and what it may
-// subscribe to. The goroutine that reads the connection calls its methods.
+// subscribe to, and does what it asks for. The goroutine that reads the connection calls its methods.
 type Control interface {
 	// Connect is called after a valid CONNECT. It returns Success, after Begin,
 	// or why the client may not come in.
@@ -56,6 +60,11 @@ type Control interface {
 	// which the gate has checked, and writes the answer to the connection. body is
 	// valid until it returns.
 	Handle(kind byte, body []byte) error
+
+	// Request is called for each message to RequestTopic, which goes to nobody
+	// else; again says that it may have been sent before. m is valid until it
+	// returns: its payload may have passwords in it.
+	Request(m *delivery.Message, again bool) delivery.Verdict
 
 	// Leave is called when the client has gone, before its session is given
 	// back.

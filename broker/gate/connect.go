@@ -45,6 +45,9 @@ func (k *Connect) WillTopic() string {
 	return k.will.Message.Topic
 }
 
+// Lasts reports whether the session is to outlive the connection, or has a will.
+func (k *Connect) Lasts() bool { return k.sessionExpiry > 0 || k.will != nil }
+
 // errNotMQTT ends a connection that does not speak MQTT, without an answer.
 var errNotMQTT = errors.New("the first packet is no CONNECT of MQTT")
 

@@ -55,6 +55,9 @@ func (c control) Handle(kind byte, body []byte) error {
 
 func (control) Leave() {}
 
+// Request is answered by nobody.
+func (control) Request(*delivery.Message, bool) delivery.Verdict { return delivery.Denied }
+
 // readPacket reads one packet from r.
 func readPacket(r io.Reader) ([]byte, error) {
 	head := make([]byte, 2, 5)

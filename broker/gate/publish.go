@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"edge/broker/delivery"
+	"edge/broker/journal"
 	"edge/internal/topic"
 )
 
@@ -68,7 +69,7 @@ func (c *Conn) publish(head byte, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if r.Topic[0] == '$' { // The broker's own topics (section 4.7.2).
+	if r.Topic[0] == '$' && r.Topic != RequestTopic { // The broker's own topics (section 4.7.2).
 		return c.forbid(qos, p.id)
 	}
 	m := c.message(r, p.payload)
@@ -78,7 +79,7 @@ func (c *Conn) publish(head byte, body []byte) error {
 			return err
 		}
 	}
-	return c.deliver(r, m, p.id)
+	return c.deliver(r, m, head, p.id)
 }
 
 // forbid answers a message that the client may not publish. Before MQTT 5 it
@@ -154,8 +155,9 @@ func (c *Conn) describe(m *delivery.Message, p *properties) error {
 	return nil
 }
 
-// deliver publishes m and acknowledges it (section 4.3).
-func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, id uint16) error {
+// deliver publishes m, of a packet that begins with head, and acknowledges it
+// (section 4.3).
+func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, head byte, id uint16) error {
 	if m.QoS == 2 {
 		fresh, t, ok := c.session.Own(id)
 		if !ok {
@@ -165,7 +167,13 @@ func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, id uint16) error 
 			return c.acknowledge(pubrec<<4, id, Violation{}, t)
 		}
 	}
-	t, verdict := c.in.publisher.Publish(r, m, id)
+	var t journal.Ticket
+	var verdict delivery.Verdict
+	if m.Topic[0] == '$' {
+		verdict = c.request(m, head&8 != 0)
+	} else {
+		t, verdict = c.in.publisher.Publish(r, m, id)
+	}
 	c.in.count.verdict(verdict)
 	if m.QoS == 0 {
 		return nil
@@ -185,6 +193,13 @@ func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, id uint16) error 
 		return c.acknowledge(puback<<4, id, reason, t)
 	}
 	return c.acknowledge(pubrec<<4, id, reason, t)
+}
+
+// request has the Control do what m asks for, and leaves nothing of it in the block
+// of payloads, which may live as long as another message in it.
+func (c *Conn) request(m *delivery.Message, again bool) delivery.Verdict {
+	defer clear(m.Payload)
+	return c.control.Request(m, again)
 }
 
 // reasonFor says how a verdict is told to the publisher. Before MQTT 5 there is
