@@ -9,10 +9,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"edge/broker"
 )
@@ -22,7 +25,7 @@ import (
 // request is a line with a verb, the answer is a line of JSON.
 type control struct {
 	listener net.Listener
-	answer   func(ctx context.Context, verb string) reply
+	answer   func(ctx context.Context, by author, verb string) reply
 	backup   backupSource
 }
 
@@ -59,7 +62,7 @@ func reach(dir string, use func(path string) error) error {
 
 // openControl listens in dir, which is locked by this process: a socket that
 // is there already is a dead one.
-func openControl(dir string, answer func(context.Context, string) reply) (*control, error) {
+func openControl(dir string, answer func(context.Context, author, string) reply) (*control, error) {
 	c := &control{answer: answer}
 	err := reach(dir, func(path string) error {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -119,8 +122,23 @@ func (c *control) handle(ctx context.Context, conn net.Conn) {
 		defer stop()
 		_ = c.backup.send(steadyConn{conn})
 	} else {
-		_ = json.NewEncoder(conn).Encode(c.answer(ctx, verb))
+		_ = json.NewEncoder(conn).Encode(c.answer(ctx, peer(conn), verb))
 	}
+}
+
+// peer returns who is at the other end of a unix socket.
+func peer(conn net.Conn) author {
+	by := author{Who: "somebody on this machine", From: "control socket"}
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return by
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			by.Who = "uid:" + strconv.Itoa(int(cred.Uid))
+		}
+	})
+	return by
 }
 
 // A steadyConn has the time of a request for each of its reads and writes, not

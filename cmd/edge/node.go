@@ -40,6 +40,7 @@ type node struct {
 	metrics *metrics.Server
 	bridges map[string]*running
 	asked   chan request
+	audit   auditLog
 }
 
 // A server is what a node needs of the broker.
@@ -69,6 +70,7 @@ type running struct {
 // A request came through the control socket and waits for its answer.
 type request struct {
 	verb   string
+	by     author
 	answer chan<- reply
 }
 
@@ -103,6 +105,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	}
 	defer who.close()
 	warnShut(n.log, p.Broker, who.Any())
+	n.logins, n.asked, n.audit = who, make(chan request), auditLog{p.Data, n.log}
 	p.Broker.Logins = who
 	n.server, err = n.open(p.Broker, p.Prefix, n.log)
 	if err != nil {
@@ -113,8 +116,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 		return err
 	}
 	defer func() { n.metrics.Close() }() // A reload may have put another in its place.
-	n.logins = who
-	n.plan, n.bridges, n.asked = p, map[string]*running{}, make(chan request)
+	n.plan, n.bridges = p, map[string]*running{}
 	n.client = n.server.Client("edge")
 	if err := n.publishStatus("online"); err != nil {
 		return err
@@ -165,34 +167,34 @@ func (n *node) serve(ctx context.Context) error {
 			n.notify.stopping()
 			return nil
 		case <-hup:
-			n.reload()
+			n.reload(author{Who: "signal", From: "SIGHUP"})
 		case r := <-n.asked:
-			r.answer <- n.obey(r.verb)
+			r.answer <- n.obey(r)
 		}
 	}
 }
 
 // ask has the goroutine of run obey.
-func (n *node) ask(ctx context.Context, verb string) reply {
+func (n *node) ask(ctx context.Context, by author, verb string) reply {
 	answer := make(chan reply, 1)
 	select {
-	case n.asked <- request{verb, answer}:
+	case n.asked <- request{verb, by, answer}:
 		return <-answer
 	case <-ctx.Done():
 		return reply{Error: "the hub is stopping"}
 	}
 }
 
-func (n *node) obey(verb string) reply {
-	switch verb {
-	case "reload":
-		return n.reload()
+func (n *node) obey(r request) reply {
+	switch r.verb {
+	case reloadVerb:
+		return n.reload(r.by)
 	case usersVerb:
-		return n.reloadUsers()
+		return n.reloadUsers(r.by)
 	case denialsVerb:
 		return n.denials()
 	}
-	return reply{Error: fmt.Sprintf("unknown request %q", verb)}
+	return reply{Error: fmt.Sprintf("unknown request %q", r.verb)}
 }
 
 func (n *node) summary() string {

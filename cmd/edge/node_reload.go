@@ -8,18 +8,25 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"edge/bridge"
 	"edge/broker"
 	"edge/internal/config"
 )
 
+// reloadVerb asks the hub to read its configuration again.
+const reloadVerb = "reload"
+
 // reload reads the configuration again and applies it. Only what changed is
 // restarted; a configuration with errors changes nothing.
-func (n *node) reload() reply {
+func (n *node) reload(by author) reply {
 	n.notify.reloading()
 	changed, err := n.apply()
 	n.notify.ready(n.summary())
+	if err != nil || len(changed) > 0 {
+		n.audit.note(by, change{What: "configuration applied", Detail: strings.Join(changed, ", ")}, err)
+	}
 	if err != nil {
 		return n.notApplied(n.rights.whose(err))
 	}
@@ -92,7 +99,7 @@ func (n *node) replaceServers(next *plan) (changed []string, err error) {
 // sameBroker reports whether two configurations of the broker say the same,
 // wherever they stand.
 func sameBroker(a, b broker.Config) bool {
-	a.Where, b.Where, a.Logins, b.Logins = nil, nil, nil, nil
+	a.Where, b.Where, a.Logins, b.Logins, a.Admin, b.Admin = nil, nil, nil, nil, nil, nil
 	return reflect.DeepEqual(a, b)
 }
 

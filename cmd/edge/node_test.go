@@ -291,7 +291,7 @@ func TestDataDirHasOneOwner(t *testing.T) {
 	defer second.Close()
 	// A socket fits into a path that is too long for one.
 	ctx, cancel := context.WithCancel(t.Context())
-	c, err := openControl(dir, func(_ context.Context, verb string) reply { return reply{Error: verb} })
+	c, err := openControl(dir, func(_ context.Context, _ author, verb string) reply { return reply{Error: verb} })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,12 +32,20 @@ func (u *usersOf) edit(ctx context.Context, change func(login.Users) (login.User
 	}
 	locked, cancel := context.WithTimeoutCause(ctx, editTime, errors.New("another command has it"))
 	defer cancel()
-	if err := login.Edit(locked, usersFile(dir), change); err != nil {
+	var before, after login.Users
+	err := login.Edit(locked, usersFile(dir), func(users login.Users) (_ login.Users, err error) {
+		before = users
+		after, err = change(users)
+		return after, err
+	})
+	if err != nil {
 		return err
 	}
 	r, err := ask(ctx, dir, usersVerb)
 	if e, ok := errors.AsType[codedError](err); ok && e.code == exitUnreachable {
-		return nil // It will read the file when it starts.
+		// It will read the file when it starts, and cannot know then who it was.
+		by := author{Who: "uid:" + strconv.Itoa(os.Getuid()), From: "command line"}
+		return auditLog{dir: dir}.writeUsers(by, before, after)
 	}
 	if err == nil && !r.OK {
 		err = errors.New(r.Error)
@@ -49,14 +58,39 @@ func (u *usersOf) edit(ctx context.Context, change func(login.Users) (login.User
 
 // editOne changes the user called name.
 func (u *usersOf) editOne(ctx context.Context, name string, change func(*login.User)) error {
-	return u.edit(ctx, func(users login.Users) (login.Users, error) {
+	return u.edit(ctx, changing(name, change))
+}
+
+// changing changes the user called name.
+func changing(name string, change func(*login.User)) func(login.Users) (login.Users, error) {
+	return func(users login.Users) (login.Users, error) {
 		user, ok := users.Find(name)
 		if !ok {
 			return nil, noSuchUser(name)
 		}
 		change(&user)
 		return users.With(user), nil
-	})
+	}
+}
+
+// adding adds a user.
+func adding(user login.User) func(login.Users) (login.Users, error) {
+	return func(users login.Users) (login.Users, error) {
+		if _, ok := users.Find(user.Name); ok {
+			return nil, fmt.Errorf("there is a user %s already; edge user passwd gives a new password", user.Name)
+		}
+		return users.With(user), nil
+	}
+}
+
+// removing removes the user called name.
+func removing(name string) func(login.Users) (login.Users, error) {
+	return func(users login.Users) (login.Users, error) {
+		if _, ok := users.Find(name); !ok {
+			return nil, noSuchUser(name)
+		}
+		return users.Without(name), nil
+	}
 }
 
 func noSuchUser(name string) error {
@@ -128,13 +162,7 @@ func (a *app) addUser(ctx context.Context, u *usersOf, user login.User, p newPas
 	if err != nil {
 		return err
 	}
-	taken := func(users login.Users) error {
-		if _, ok := users.Find(user.Name); ok {
-			return fmt.Errorf("there is a user %s already; edge user passwd gives a new password", user.Name)
-		}
-		return nil
-	}
-	if err := taken(users); err != nil { // Before anybody types a password for nothing.
+	if _, err := adding(user)(users); err != nil { // Before anybody types a password for nothing.
 		return err
 	}
 	secret, hash, err := a.choose(p, user.Name)
@@ -142,8 +170,7 @@ func (a *app) addUser(ctx context.Context, u *usersOf, user login.User, p newPas
 		return err
 	}
 	user.Hash, user.Created = hash, time.Now().UTC().Truncate(time.Second)
-	err = u.edit(ctx, func(users login.Users) (login.Users, error) { return users.With(user), taken(users) })
-	if err != nil {
+	if err := u.edit(ctx, adding(user)); err != nil {
 		return err
 	}
 	a.warnOfRoles(u, user.Roles)
@@ -251,12 +278,7 @@ func (a *app) userRemove(u *usersOf) *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: u.complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return u.edit(cmd.Context(), func(users login.Users) (login.Users, error) {
-				if _, ok := users.Find(args[0]); !ok {
-					return nil, noSuchUser(args[0])
-				}
-				return users.Without(args[0]), nil
-			})
+			return u.edit(cmd.Context(), removing(args[0]))
 		},
 	}
 }
@@ -289,11 +311,15 @@ type listed struct {
 	Created  time.Time `json:"created"`
 }
 
+func list(u login.User) listed {
+	return listed{u.Name, u.Disabled, append([]string{}, u.Roles...), u.Hash.String(), u.Created}
+}
+
 func (a *app) printUsers(users login.Users, file string) error {
 	if a.json {
 		e := json.NewEncoder(a.out)
 		for _, u := range users {
-			if err := e.Encode(listed{u.Name, u.Disabled, append([]string{}, u.Roles...), u.Hash.String(), u.Created}); err != nil {
+			if err := e.Encode(list(u)); err != nil {
 				return err
 			}
 		}
