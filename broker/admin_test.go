@@ -64,12 +64,12 @@ func TestPairingClients(t *testing.T) {
 	b := startWith(t, cfg)
 	url := b.URLs()[0]
 	const pair, list = `{"command":"pair","user":"anna","code":"x"}`, `{"command":"user list"}`
-	if got := code(t, url, signIn("early", ""), 3); got != 0x87 {
+	if got := reply(t, dialURL(t, url), signIn("early", ""), 3); got != 0x87 {
 		t.Fatalf("without a pairing: CONNACK %#x", got)
 	}
 	b.Pairing(true)
 	lasting := packed(0x10, "\x00\x04MQTT\x05\x02\x00\x00\x05\x11\x00\x00\x00\x09"+text("lasting"))
-	if got := code(t, url, lasting, 3); got != 0x87 {
+	if got := reply(t, dialURL(t, url), lasting, 3); got != 0x87 {
 		t.Errorf("with a session that lasts: CONNACK %#x", got)
 	}
 	c := dialURL(t, url)
