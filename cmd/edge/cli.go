@@ -125,7 +125,7 @@ serial sticks that are plugged into it.
 		c.GroupID = "hub"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{a.userCommand(), a.aclCommand(), a.auditCommand(), a.importCommand()} {
+	for _, c := range []*cobra.Command{a.userCommand(), a.pairCommand(), a.aclCommand(), a.auditCommand(), a.importCommand()} {
 		c.GroupID = "who"
 		root.AddCommand(c)
 	}

@@ -37,6 +37,7 @@ type reply struct {
 	Changed []string `json:"changed,omitempty"` // what was started, stopped or restarted
 
 	Denials []broker.Denial `json:"denials,omitempty"`
+	Pairing *pairingState   `json:"pairing,omitempty"`
 }
 
 const (

@@ -16,6 +16,7 @@ import (
 
 	"edge/bridge"
 	"edge/broker"
+	"edge/broker/access"
 	"edge/broker/journal"
 	"edge/internal/metrics"
 )
@@ -41,6 +42,7 @@ type node struct {
 	bridges map[string]*running
 	asked   chan request
 	audit   auditLog
+	admin   *administrator
 }
 
 // A server is what a node needs of the broker.
@@ -53,6 +55,10 @@ type server interface {
 	Reload(broker.Config) error
 	UsersChanged()
 	Denials() []broker.Denial
+	Clients() []broker.ConnectedClient
+	Kick(client string) error
+	Explain(user, client string, a access.Action, topic string) broker.Explanation
+	Pairing(open bool)
 	Close(context.Context) error
 }
 
@@ -67,7 +73,7 @@ type running struct {
 	done chan struct{}
 }
 
-// A request came through the control socket and waits for its answer.
+// A request came through the control socket, or by MQTT, and waits for its answer.
 type request struct {
 	verb   string
 	by     author
@@ -106,7 +112,9 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	defer who.close()
 	warnShut(n.log, p.Broker, who.Any())
 	n.logins, n.asked, n.audit = who, make(chan request), auditLog{p.Data, n.log}
-	p.Broker.Logins = who
+	n.admin = newAdministrator(who, n.audit, n.ask)
+	defer n.admin.close()
+	p.Broker.Logins, p.Broker.Admin = who, n.admin
 	n.server, err = n.open(p.Broker, p.Prefix, n.log)
 	if err != nil {
 		return n.rights.whose(fmt.Errorf("start broker: %w", err))
@@ -116,6 +124,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 		return err
 	}
 	defer func() { n.metrics.Close() }() // A reload may have put another in its place.
+	n.admin.begin(n.server)
 	n.plan, n.bridges = p, map[string]*running{}
 	n.client = n.server.Client("edge")
 	if err := n.publishStatus("online"); err != nil {
@@ -126,7 +135,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 		n.start(name)
 	}
 	defer n.stopAll()
-	control, err := openControl(data.path, n.ask)
+	control, err := openControl(data.path, n.admin.answer)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"edge/bridge"
 	"edge/bridge/bridgetest"
 	"edge/broker"
+	"edge/broker/access"
 	"edge/broker/delivery"
 	"edge/broker/journal"
 )
@@ -47,7 +48,15 @@ func (s *fakeServer) Stats() broker.Stats {
 
 func (s *fakeServer) Snapshot() (*journal.Snapshot, error) { return nil, journal.ErrClosed }
 
-func (*fakeServer) UsersChanged()            {}
+func (*fakeServer) UsersChanged()                     {}
+func (*fakeServer) Clients() []broker.ConnectedClient { return nil }
+func (*fakeServer) Kick(string) error                 { return nil }
+func (*fakeServer) Pairing(bool)                      {}
+
+func (*fakeServer) Explain(string, string, access.Action, string) broker.Explanation {
+	return broker.Explanation{}
+}
+
 func (*fakeServer) Denials() []broker.Denial { return nil }
 
 func (s *fakeServer) Reload(cfg broker.Config) error {
