@@ -302,7 +302,7 @@ func (l *listener) each(serve func(net.Conn)) {
 				_ = s.Close()
 				return
 			}
-			serve(ready)
+			go serve(ready) // A handshake leaves a large stack behind; this one begins small.
 		}()
 	}
 }
