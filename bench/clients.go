@@ -47,34 +47,35 @@ func (r *Result) delays(d []time.Duration) error {
 	return nil
 }
 
-// idle measures the memory of a client that is connected and silent.
-func idle(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
-	const clients = 5000
-	if err := openFiles(clients + 100); err != nil {
-		return Result{}, err
-	}
-	return running(ctx, p, func(proc *peer.Process) (Result, error) {
-		before, _, err := proc.Memory()
-		if err != nil {
+// idle measures the memory of one of so many clients that are connected and silent.
+func idle(clients int) measureFunc {
+	return func(ctx context.Context, p peer.Peer, t Timing) (Result, error) {
+		if err := openFiles(uint64(clients) + 100); err != nil {
 			return Result{}, err
 		}
-		for i := range clients {
-			c, err := load.Dial(ctx, proc.Addr, fmt.Sprint("idle", i))
+		return running(ctx, p, func(proc *peer.Process) (Result, error) {
+			before, _, err := proc.Memory()
 			if err != nil {
-				return Result{}, fmt.Errorf("after %d clients: %w", i, err)
+				return Result{}, err
 			}
-			defer c.Close()
-		}
-		busy, err := idleCPU(ctx, proc, t)
-		if err != nil {
-			return Result{}, err
-		}
-		after, _, err := proc.Memory()
-		var r Result
-		r.spread([]float64{float64(after-before) / 1024 / clients})
-		r.More = append(r.More, Figure{"idle CPU", busy, "%"})
-		return r, err
-	})
+			for i := range clients {
+				c, err := login(proc, fmt.Sprint("idle", i)).Dial(ctx, proc.Addr)
+				if err != nil {
+					return Result{}, fmt.Errorf("after %d clients: %w", i, err)
+				}
+				defer c.Close()
+			}
+			busy, err := idleCPU(ctx, proc, t)
+			if err != nil {
+				return Result{}, err
+			}
+			after, _, err := proc.Memory()
+			var r Result
+			r.spread([]float64{float64(after-before) / 1024 / float64(clients)})
+			r.More = append(r.More, Figure{"idle CPU", busy, "%"})
+			return r, err
+		})
+	}
 }
 
 // openFiles lets this process, and the brokers that it starts, have n files

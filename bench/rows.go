@@ -65,21 +65,29 @@ type Timing struct {
 	Slow  time.Duration // of a slow subscriber
 	Start int           // starts of a broker
 	Count int           // messages that wait for a subscriber who is away
+	Crowd int           // clients that come back after a restart
 	Quiet time.Duration // without a message, after which the missing ones are lost
 }
 
 var (
 	thorough = Timing{
 		Warm: time.Second, Part: time.Second, Run: 5 * time.Second, CPU: 2 * time.Second,
-		Idle: 5 * time.Second, Slow: 10 * time.Second, Start: 10, Count: 1_000_000, Quiet: 10 * time.Second,
+		Idle: 5 * time.Second, Slow: 10 * time.Second, Start: 10, Count: 1_000_000, Crowd: 1000, Quiet: 10 * time.Second,
 	}
 	short = Timing{
 		Warm: 300 * time.Millisecond, Part: 300 * time.Millisecond, Run: 1500 * time.Millisecond,
-		Idle: 2 * time.Second, Slow: 2 * time.Second, Start: 5, Count: 100_000, Quiet: 5 * time.Second,
+		Idle: 2 * time.Second, Slow: 2 * time.Second, Start: 5, Count: 100_000, Crowd: 100, Quiet: 5 * time.Second,
 	}
 )
 
-const µsPerMessage = "µs CPU/message"
+// Units that several rows have.
+const (
+	µsPerMessage = "µs CPU/message"
+	timesWithout = "× without"
+)
+
+// secure are the brokers with which the load speaks TLS.
+var secure = []string{"edge", "mosquitto"}
 
 // rows is the table of everything that is measured. Goals are those of the
 // issues that asked for the row.
@@ -90,12 +98,19 @@ var rows = []Row{
 	{Name: "qos0-fanout", Title: "QoS 0, 1→50", Unit: µsPerMessage, Goal: 0.45, Measure: throughput(fanOut(50))},
 	{Name: "qos0-fanin", Title: "QoS 0, 50→1", Unit: µsPerMessage, Goal: 0.9, Measure: throughput(fanIn(50))},
 	{Name: "qos1-pairs", Title: "QoS 1, 50 pairs", Unit: µsPerMessage, Goal: 2.0, Measure: throughput(pairs(50))},
+	{Name: "qos0-tls", Title: "QoS 0, 1→1, TLS 1.3", Unit: µsPerMessage, Ratio: map[string]float64{"mosquitto": 1}, Peers: secure, Measure: secured(throughput(oneToOne(0)))},
+	{Name: "qos1-tls", Title: "QoS 1, 1→1, window 100, TLS 1.3", Unit: µsPerMessage, Ratio: map[string]float64{"mosquitto": 1}, Peers: secure, Measure: secured(throughput(oneToOne(1)))},
+	{Name: "qos0-rules", Title: "QoS 0, 1→1, 100 rules", Unit: timesWithout, Goal: 1.05, EdgeOnly: true, Measure: besideRules(oneToOne(0))},
+	{Name: "qos1-rules", Title: "QoS 1, 1→1, window 100, 100 rules", Unit: timesWithout, Goal: 1.05, EdgeOnly: true, Measure: besideRules(oneToOne(1))},
 	{Name: "wildcards", Title: "10 000 topics, 1 000 wildcard subscribers, 100 changes/s", Unit: µsPerMessage, Goal: 1.5, Measure: wildcards},
 	{
 		Name: "latency", Title: "latency at 1 000 messages/s, QoS 1", Unit: "µs p99", Compare: []string{"p99.9"},
 		Ratio: map[string]float64{"mosquitto": 1}, Rounds: 3, Measure: latency,
 	},
-	{Name: "idle", Title: "5 000 idle clients", Unit: "KiB/client", Goal: 16, Measure: idle},
+	{Name: "idle", Title: "5 000 idle clients", Unit: "KiB/client", Goal: 16, Measure: idle(5000)},
+	{Name: "idle-tls", Title: "2 000 idle clients, TLS 1.3", Unit: "KiB/client", Goal: 48, Peers: secure, Measure: secured(idle(2000))},
+	{Name: "return", Title: "1 000 users are back after a restart, TLS 1.3, passwords made by edge", Unit: "s", Goal: 10, Peers: secure, Measure: reconnect(false)},
+	{Name: "return-chosen", Title: "1 000 users are back after a restart, TLS 1.3, passwords of people", Unit: "s", Goal: 10, EdgeOnly: true, Measure: reconnect(true)},
 	{Name: "retained", Title: "100 000 retained messages of 16 bytes", Unit: "MB more", Goal: 40, PeersMayLose: true, Measure: retained},
 	{Name: "burst", Title: "burst of 100 000, QoS 1, to a slow subscriber", Unit: "MB peak", Goal: 60, PeersMayLose: true, Measure: burst},
 	{

@@ -8,6 +8,7 @@ import (
 
 	"edge/bench/load"
 	"edge/bench/peer"
+	"edge/bench/wire"
 )
 
 // throughput measures the CPU time of the broker's process for each delivered
@@ -42,7 +43,7 @@ func answers(ctx context.Context, proc *peer.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
-		c, err := load.Dial(ctx, proc.Addr, "first")
+		c, err := login(proc, "first").Dial(ctx, proc.Addr)
 		if err == nil {
 			return c.Close()
 		}
@@ -56,7 +57,13 @@ func answers(ctx context.Context, proc *peer.Process) error {
 	}
 }
 
+// login is how a client without a name comes to proc.
+func login(proc *peer.Process, clientID string) load.Login {
+	return load.Login{Session: wire.Session{ClientID: clientID}, TLS: proc.TLS}
+}
+
 func fullSpeed(ctx context.Context, proc *peer.Process, spec load.Spec, t Timing) (Result, error) {
+	spec.TLS = proc.TLS
 	f, err := load.Start(ctx, proc.Addr, spec)
 	if err != nil {
 		return Result{}, err

@@ -14,7 +14,7 @@ import (
 func Away(ctx context.Context, addr string, filters ...string) error {
 	for i, filter := range filters {
 		id := fmt.Sprint("away", i)
-		c, err := dial(ctx, addr, id, wire.AppendResume(nil, id))
+		c, err := lasting(id).Dial(ctx, addr)
 		if err == nil {
 			err = errors.Join(c.Subscribe(filter, 1), c.Close())
 		}
@@ -30,7 +30,7 @@ func Away(ctx context.Context, addr string, filters ...string) error {
 // checks their order; publishers may have sent others to other sessions.
 func Return(ctx context.Context, addr string, want int64, publishers int, quiet time.Duration) (Tally, error) {
 	const id = "away0"
-	conn, err := dial(ctx, addr, id, wire.AppendResume(nil, id))
+	conn, err := lasting(id).Dial(ctx, addr)
 	if err != nil {
 		return Tally{}, err
 	}
@@ -82,4 +82,9 @@ func (r *returned) tally(want int64) Tally {
 		t.Late += k.late
 	}
 	return t
+}
+
+// lasting is how a client comes whose session outlives its connection.
+func lasting(clientID string) Login {
+	return Login{Session: wire.Session{ClientID: clientID, Lasting: true}}
 }

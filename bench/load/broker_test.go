@@ -1,11 +1,16 @@
 package load
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"edge/bench/wire"
+	"edge/internal/pki"
 	"edge/internal/topic"
 )
 
@@ -16,6 +21,8 @@ type smallBroker struct {
 	// spoil decides what becomes of the n-th delivery: the messages that are
 	// sent in its place.
 	spoil func(n int, m wire.Message) []wire.Message
+
+	busy atomic.Int32 // CONNECTs that are refused before one is not
 
 	unsubscribed chan struct{} // gets one for each UNSUBSCRIBE, when there is room
 
@@ -33,6 +40,28 @@ func startBroker(t *testing.T, spoil func(int, wire.Message) []wire.Message) *sm
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startAt(t, l, spoil)
+}
+
+// startSecure starts a broker with TLS and returns the settings of a client that
+// trusts it.
+func startSecure(t *testing.T) (*smallBroker, *tls.Config) {
+	t.Helper()
+	home := net.IPv4(127, 0, 0, 1)
+	own, err := pki.Open(t.TempDir(), time.Now).Certificate(nil, []net.IP{home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{*own}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := &tls.Config{ServerName: home.String(), RootCAs: x509.NewCertPool()}
+	trust.RootCAs.AddCert(own.Leaf)
+	return startAt(t, l, nil), trust
+}
+
+func startAt(t *testing.T, l net.Listener, spoil func(int, wire.Message) []wire.Message) *smallBroker {
 	b := &smallBroker{addr: l.Addr().String(), spoil: spoil, conns: map[*Conn]string{}, clean: map[string][]bool{}, unsubscribed: make(chan struct{}, 2)}
 	b.done.Go(func() { b.accept(l) })
 	t.Cleanup(func() {
@@ -78,6 +107,9 @@ func (b *smallBroker) handle(c *Conn, p wire.Packet) error {
 		b.clean[id] = append(b.clean[id], p.Body[7]&0x02 != 0)
 		b.mu.Unlock()
 		answer = []byte{0x20, 2, 0, 0}
+		if b.busy.Add(-1) >= 0 {
+			answer[3] = 3 // Server unavailable (section 3.2.2.3).
+		}
 	case wire.Subscribe:
 		answer = b.subscribe(c, p)
 	case wire.Unsubscribe:

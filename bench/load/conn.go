@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -27,25 +28,49 @@ type Conn struct {
 // Dial connects to a broker at addr, host and port, and returns when it has
 // accepted the session.
 func Dial(ctx context.Context, addr, clientID string) (*Conn, error) {
-	return dial(ctx, addr, clientID, wire.AppendConnect(nil, clientID))
+	return Login{Session: wire.Session{ClientID: clientID}}.Dial(ctx, addr)
 }
 
-func dial(ctx context.Context, addr, clientID string, connect []byte) (*Conn, error) {
+// A Login is how a client comes in.
+type Login struct {
+	wire.Session
+	TLS *tls.Config // nil: none
+}
+
+// Dial connects to a broker at addr, host and port, and returns when it has
+// accepted the session.
+func (l Login) Dial(ctx context.Context, addr string) (*Conn, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	c := &Conn{Conn: nc}
-	p, err := c.ask(connect, wire.Connack)
+	if err := l.enter(c); err != nil {
+		_ = nc.Close()
+		return nil, fmt.Errorf("connect %s to %s: %w", l.ClientID, addr, err)
+	}
+	return c, nil
+}
+
+// enter does what comes before a client may do anything.
+func (l Login) enter(c *Conn) error {
+	_ = c.SetDeadline(time.Now().Add(handshake))
+	if l.TLS != nil {
+		t := tls.Client(c.Conn, l.TLS)
+		c.Conn = t
+		if err := t.Handshake(); err != nil {
+			return fmt.Errorf("TLS handshake: %w", err)
+		}
+	}
+	p, err := c.ask(wire.AppendConnect(nil, l.Session), wire.Connack)
 	if err == nil && (len(p.Body) != 2 || p.Body[1] != 0) {
 		err = fmt.Errorf("refused: CONNACK % x", p.Body)
 	}
 	if err != nil {
-		_ = nc.Close()
-		return nil, fmt.Errorf("connect %s to %s: %w", clientID, addr, err)
+		return err
 	}
-	return c, nil
+	return c.SetDeadline(time.Time{})
 }
 
 // Subscribe returns when the broker has granted filter at qos.

@@ -6,6 +6,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"sync"
@@ -19,12 +20,13 @@ import (
 type Spec struct {
 	QoS     byte // of messages and subscriptions
 	Retain  bool
-	Payload int        // bytes of a message, at least 16
-	Topics  [][]string // of each publisher, used in turn
-	Filters []string   // one subscriber for each
-	Fanout  int        // deliveries that each message makes
-	Sparse  bool       // subscribers see only some messages of a publisher
-	Lasting bool       // sessions of subscribers outlive their connections: what is for them must survive
+	Payload int         // bytes of a message, at least 16
+	Topics  [][]string  // of each publisher, used in turn
+	Filters []string    // one subscriber for each
+	Fanout  int         // deliveries that each message makes
+	Sparse  bool        // subscribers see only some messages of a publisher
+	Lasting bool        // sessions of subscribers outlive their connections: what is for them must survive
+	TLS     *tls.Config // nil: none
 
 	Batch       int           // messages that a publisher writes at once, at most
 	Window      int           // messages of a publisher without acknowledgement, at QoS 1 and 2
@@ -98,7 +100,7 @@ func (f *Fleet) connect(ctx context.Context, addr string) error {
 		}
 	}
 	for i := range f.spec.Topics {
-		c, err := Dial(ctx, addr, fmt.Sprint("pub", i))
+		c, err := Login{wire.Session{ClientID: fmt.Sprint("pub", i)}, f.spec.TLS}.Dial(ctx, addr)
 		if err != nil {
 			return err
 		}
@@ -110,14 +112,16 @@ func (f *Fleet) connect(ctx context.Context, addr string) error {
 // dial connects a subscriber. A session that lasts begins here, too: what an older
 // one of its name still has is none of this fleet's.
 func (f *Fleet) dial(ctx context.Context, addr, clientID string) (*Conn, error) {
-	c, err := Dial(ctx, addr, clientID)
+	l := Login{wire.Session{ClientID: clientID}, f.spec.TLS}
+	c, err := l.Dial(ctx, addr)
 	if err != nil || !f.spec.Lasting {
 		return c, err
 	}
 	if err := c.Close(); err != nil {
 		return nil, err
 	}
-	return dial(ctx, addr, clientID, wire.AppendResume(nil, clientID))
+	l.Lasting = true
+	return l.Dial(ctx, addr)
 }
 
 // Delivered returns how many messages subscribers have received until now.

@@ -57,7 +57,7 @@ func mosquittoKept(saving string) func(path, addr, dir string) ([]string, error)
 			return nil, err
 		}
 		conf := strings.Replace(mosquittoConfig, "persistence false", "persistence true", 1)
-		conf = fmt.Sprintf(conf, port, host) + saving + "persistence_location " + dir + "/\nuser root\n"
+		conf = fmt.Sprintf(conf, port, host) + saving + "persistence_location " + dir + "/\n"
 		file := filepath.Join(dir, "mosquitto.conf")
 		return []string{path, "-c", file}, os.WriteFile(file, []byte(conf), 0o600)
 	}

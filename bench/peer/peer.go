@@ -4,6 +4,7 @@ package peer
 
 import (
 	"context"
+	"crypto/tls"
 	"debug/buildinfo"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type Peer struct {
 	Built   bool   // from this tree, just now
 	Under   string // where it gets its directory; empty: that for temporary files
 
+	secure  bool   // has TLS
 	ready   string // what its log says when it accepts connections
 	command func(path, addr, dir string) ([]string, error)
 }
@@ -85,6 +87,7 @@ const mosquittoConfig = `listener %s %s
 allow_anonymous true
 persistence false
 log_type none
+user root
 max_queued_messages 0
 max_inflight_messages 0
 `
@@ -171,15 +174,30 @@ func (p Peer) Launch(ctx context.Context) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	argv, err := p.command(p.Path, addr, dir)
+	proc, err := p.launch(ctx, addr, dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return proc, nil
+}
+
+func (p Peer) launch(ctx context.Context, addr, dir string) (*Process, error) {
+	var trust *tls.Config
+	var err error
+	if p.secure {
+		if trust, err = certify(dir); err != nil {
+			return nil, err
+		}
+	}
+	argv, err := p.command(p.Path, addr, dir)
+	if err != nil {
+		return nil, err
 	}
 	proc, err := Command(ctx, p.Place, argv, dir, p.ready)
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, err
 	}
-	proc.Addr = addr
+	proc.Addr, proc.TLS = addr, trust
 	return proc, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +27,8 @@ const logLines = 15
 
 // A Process is a running broker.
 type Process struct {
-	Addr string // host and port at which it listens
+	Addr string      // host and port at which it listens
+	TLS  *tls.Config // of a client that trusts it; nil without TLS
 
 	cmd    *exec.Cmd
 	place  Placement
@@ -120,7 +122,7 @@ func (p *Process) Again(ctx context.Context) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	again.Addr = p.Addr
+	again.Addr, again.TLS = p.Addr, p.TLS
 	return again, nil
 }
 

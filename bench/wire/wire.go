@@ -106,18 +106,31 @@ func (p Packet) ID() (uint16, error) {
 	return binary.BigEndian.Uint16(p.Body), nil
 }
 
-// AppendConnect appends a CONNECT with a clean session (section 3.1).
-func AppendConnect(b []byte, clientID string) []byte { return appendConnect(b, clientID, 0x02) }
+// A Session is what a CONNECT asks for.
+type Session struct {
+	ClientID       string
+	User, Password string // none if User is empty
+	Lasting        bool   // it outlives its connection
+}
 
-// AppendResume appends a CONNECT to a session that outlives its connection.
-func AppendResume(b []byte, clientID string) []byte { return appendConnect(b, clientID, 0) }
-
-func appendConnect(b []byte, clientID string, flags byte) []byte {
-	b = append(b, byte(Connect)<<4)
-	b = appendLength(b, 10+2+len(clientID))
+// AppendConnect appends a CONNECT (section 3.1).
+func AppendConnect(b []byte, s Session) []byte {
+	flags, length := byte(0x02), 10+2+len(s.ClientID)
+	if s.Lasting {
+		flags = 0
+	}
+	if s.User != "" {
+		flags |= 0xC0
+		length += 2 + len(s.User) + 2 + len(s.Password)
+	}
+	b = appendLength(append(b, byte(Connect)<<4), length)
 	b = append(b, 0, 4, 'M', 'Q', 'T', 'T', 4, flags)
 	b = binary.BigEndian.AppendUint16(b, keepAlive)
-	return appendString(b, clientID)
+	b = appendString(b, s.ClientID)
+	if s.User != "" {
+		b = appendString(appendString(b, s.User), s.Password)
+	}
+	return b
 }
 
 // AppendSubscribe appends a SUBSCRIBE to one filter (section 3.8).

@@ -13,7 +13,9 @@ var encodings = []struct {
 	got  []byte
 	want string
 }{
-	{"CONNECT", AppendConnect(nil, "pub0"), "\x10\x10\x00\x04MQTT\x04\x02\x0e\x10\x00\x04pub0"},
+	{"CONNECT", AppendConnect(nil, Session{ClientID: "pub0"}), "\x10\x10\x00\x04MQTT\x04\x02\x0e\x10\x00\x04pub0"},
+	{"CONNECT, lasting", AppendConnect(nil, Session{ClientID: "a", Lasting: true}), "\x10\x0d\x00\x04MQTT\x04\x00\x0e\x10\x00\x01a"},
+	{"CONNECT of a user", AppendConnect(nil, Session{ClientID: "a", User: "bo", Password: "pw"}), "\x10\x15\x00\x04MQTT\x04\xc2\x0e\x10\x00\x01a\x00\x02bo\x00\x02pw"},
 	{"SUBSCRIBE", AppendSubscribe(nil, 1, "a/+", 2), "\x82\x08\x00\x01\x00\x03a/+\x02"},
 	{"UNSUBSCRIBE", AppendUnsubscribe(nil, 258, "a/#"), "\xa2\x07\x01\x02\x00\x03a/#"},
 	{"PUBLISH QoS 0", AppendPublish(nil, Message{Topic: []byte("a"), Payload: []byte("hi")}), "\x30\x05\x00\x01ahi"},
