@@ -1,9 +1,11 @@
 // Package pki makes the certificates of a hub whose user has none: an authority of
 // its own, and with it a certificate for the names and addresses of the machine.
-// Clients trust the authority once; the certificate changes under it.
+// Clients trust the authority once; the certificate changes under it, and the
+// authority itself each 18 years.
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -99,7 +101,7 @@ func (s *Store) Client(name string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.sign(&x509.Certificate{
+	return s.make(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
 		NotAfter:    s.day().Add(authorityLife / 2),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
@@ -115,25 +117,47 @@ func commonName(names []string) string {
 	return names[0]
 }
 
-// authority returns the authority, which it makes on the first day.
+// authority returns the authority. It is made on the first day, and anew from the
+// same key before it ends: who trusts the old one trusts what the new one signs,
+// and has years to fetch it.
 func (s *Store) authority() (*tls.Certificate, error) {
 	ca, err := s.load(caCert, caKey)
-	if ca != nil || err != nil {
+	if err != nil || ca != nil && s.lasts(ca.Leaf) {
 		return ca, err
 	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<32))
-	if err != nil {
-		return nil, err
-	}
 	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: fmt.Sprintf("edge hub %08x", serial)},
 		NotAfter:              s.day().Add(authorityLife),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		MaxPathLenZero:        true,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
+	if ca != nil {
+		template.RawSubject = ca.Leaf.RawSubject
+		if ca, err = sign(template, ca.PrivateKey.(crypto.Signer), nil, s.day()); err != nil {
+			return nil, err
+		}
+		return ca, s.write(caCert, "CERTIFICATE", ca.Certificate[0])
+	}
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<32))
+	if err != nil {
+		return nil, err
+	}
+	template.Subject.CommonName = fmt.Sprintf("%s%08x", authorityName, serial)
 	return s.issue(template, nil, caCert, caKey)
+}
+
+// authorityName begins the name of the authorities that a hub makes.
+const authorityName = "edge hub "
+
+// lasts reports whether an authority need not be made anew. One that a hub has not
+// made is its owner's business.
+func (s *Store) lasts(c *x509.Certificate) bool {
+	now := s.now()
+	if now.Before(epoch) || !strings.HasPrefix(c.Subject.CommonName, authorityName) {
+		return true
+	}
+	return now.After(c.NotBefore) && now.Before(c.NotAfter.Add(-authorityLife/10))
 }
 
 // day is today, as far as it can be told.
@@ -167,9 +191,9 @@ func (s *Store) serves(c *x509.Certificate, names []string, addresses []net.IP) 
 	return true
 }
 
-// issue makes a certificate and keeps it.
+// issue makes a key and a certificate for it, and keeps them.
 func (s *Store) issue(template *x509.Certificate, ca *tls.Certificate, certName, keyName string) (*tls.Certificate, error) {
-	c, err := s.sign(template, ca)
+	c, err := s.make(template, ca)
 	if err != nil {
 		return nil, err
 	}
@@ -183,24 +207,30 @@ func (s *Store) issue(template *x509.Certificate, ca *tls.Certificate, certName,
 	return c, s.write(certName, "CERTIFICATE", c.Certificate[0])
 }
 
-// sign makes a key and a certificate for it, signed by ca or, if that is nil, by
-// itself.
-func (s *Store) sign(template *x509.Certificate, ca *tls.Certificate) (*tls.Certificate, error) {
+// make makes a key and a certificate for it.
+func (s *Store) make(template *x509.Certificate, ca *tls.Certificate) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
+	return sign(template, key, ca, s.day())
+}
+
+// sign makes a certificate for key, signed on a day by ca or, if that is nil, by
+// key itself.
+func sign(template *x509.Certificate, key crypto.Signer, ca *tls.Certificate, day time.Time) (*tls.Certificate, error) {
+	var err error
 	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
 		return nil, err
 	}
-	template.NotBefore = s.day().Add(-24 * time.Hour) // Other clocks may be behind.
+	template.NotBefore = day.Add(-24 * time.Hour) // Other clocks may be behind.
 	signer, parent := any(key), template
 	c := &tls.Certificate{PrivateKey: key}
 	if ca != nil {
 		signer, parent = ca.PrivateKey, ca.Leaf
 		c.Certificate = ca.Certificate
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
 		return nil, fmt.Errorf("make a certificate: %w", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -42,6 +44,17 @@ func (s *shop) get(names []string, addresses []net.IP) *tls.Certificate {
 // verify lets a client that trusts the authority look at c on a day.
 func (s *shop) verify(c *tls.Certificate, host string, day time.Time) error {
 	s.t.Helper()
+	return verify(c, s.roots(), host, day)
+}
+
+func verify(c *tls.Certificate, roots *x509.CertPool, host string, day time.Time) error {
+	_, err := c.Leaf.Verify(x509.VerifyOptions{DNSName: host, Roots: roots, CurrentTime: day})
+	return err
+}
+
+// roots is what a client trusts that fetches the authority now.
+func (s *shop) roots() *x509.CertPool {
+	s.t.Helper()
 	ca, err := os.ReadFile(s.AuthorityFile())
 	if err != nil {
 		s.t.Fatal(err)
@@ -50,8 +63,7 @@ func (s *shop) verify(c *tls.Certificate, host string, day time.Time) error {
 	if !roots.AppendCertsFromPEM(ca) {
 		s.t.Fatal("the authority is no PEM file")
 	}
-	_, err = c.Leaf.Verify(x509.VerifyOptions{DNSName: host, Roots: roots, CurrentTime: day})
-	return err
+	return roots
 }
 
 func TestCertificate(t *testing.T) {
@@ -131,6 +143,70 @@ func TestClockNotSet(t *testing.T) {
 	s.day = today
 	if c := s.get(names, home); c.Leaf.NotAfter.After(today.Add(398 * 24 * time.Hour)) {
 		t.Errorf("it is valid until %v", c.Leaf.NotAfter)
+	}
+}
+
+// TestAuthorityRenewal makes the authority anew before it ends, and when a clock
+// went wrong on its first day. Who trusts the old one goes on doing so.
+func TestAuthorityRenewal(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, tt := range []struct {
+		name       string
+		first, now time.Time
+		want       bool
+		old        bool // the old authority is good on that day
+	}{
+		{"after 17 years", today, today.Add(17 * year), false, true},
+		{"after 19 years", today, today.Add(19 * year), true, true},
+		{"after 30 years without power", today, today.Add(30 * year), true, false},
+		{"a first day in the future", today.Add(50 * year), today, true, false},
+		{"a clock that is not set now", today, time.Unix(60, 0), false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newShop(t)
+			s.day = tt.first
+			old, trusted := s.get(names, home), s.roots()
+			s.day = tt.now
+			c := s.get(names, home)
+			if got := !bytes.Equal(c.Certificate[1], old.Certificate[1]); got != tt.want {
+				t.Errorf("made anew: %t, want %t", got, tt.want)
+			}
+			day := tt.now
+			if day.Before(epoch) {
+				day, tt.old = today, true
+			}
+			if err := s.verify(c, "hub", day); err != nil {
+				t.Errorf("who fetches the authority now: %v", err)
+			}
+			if err := verify(c, trusted, "hub", day); (err == nil) != tt.old {
+				t.Errorf("who has fetched it before: %v, want good %t", err, tt.old)
+			}
+			if again := s.get(names, home); !bytes.Equal(again.Certificate[1], c.Certificate[1]) {
+				t.Error("it is made anew each time")
+			}
+		})
+	}
+}
+
+// TestForeignAuthority leaves an authority alone that its owner has put there.
+func TestForeignAuthority(t *testing.T) {
+	s := newShop(t)
+	c, err := s.make(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "Home CA"}, NotAfter: today.Add(authorityLife), IsCA: true, BasicConstraintsValid: true,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(s.dir, 0o700), s.write(caKey, "PRIVATE KEY", key), s.write(caCert, "CERTIFICATE", c.Certificate[0])); err != nil {
+		t.Fatal(err)
+	}
+	s.day = today.Add(authorityLife - 24*time.Hour)
+	if got := s.get(names, home); !bytes.Equal(got.Certificate[1], c.Certificate[0]) {
+		t.Error("it was made anew")
 	}
 }
 
