@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -28,20 +26,16 @@ type link struct {
 	ack    *paho.Connack
 }
 
-// A bufferedConn saves a system call for each field that is read.
-type bufferedConn struct {
-	net.Conn
-	r *bufio.Reader
-}
-
-func (c bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
-
 // connect dials and logs in. handle gets the messages, one at a time; state
 // may carry a session over from an earlier link. Both may be nil.
 func (r *remote) connect(ctx context.Context, state session.SessionManager, handle func(*paho.Client, *paho.Publish)) (*link, error) {
+	r.limitIncoming()
 	connect, err := r.connectPacket()
 	if err != nil {
 		return nil, err
+	}
+	if state == nil {
+		state = newBrief()
 	}
 	if handle == nil {
 		handle = func(*paho.Client, *paho.Publish) {}
@@ -54,8 +48,8 @@ func (r *remote) connect(ctx context.Context, state session.SessionManager, hand
 	}
 	l := &link{remote: r, lost: make(chan error, 4)}
 	l.Client = paho.NewClient(paho.ClientConfig{
-		Conn:          packets.NewThreadSafeConn(bufferedConn{conn, bufio.NewReaderSize(conn, 64<<10)}),
-		Session:       state,
+		Conn:          packets.NewThreadSafeConn(r.framed(conn)),
+		Session:       steady{state},
 		PacketTimeout: r.timeout,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 			func(p paho.PublishReceived) (bool, error) { handle(p.Client, p.Packet); return true, nil },

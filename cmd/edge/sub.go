@@ -221,6 +221,9 @@ func (s *subscriber) subscribeTo(ctx context.Context, l *link) error {
 		}
 		ack, err := l.Subscribe(ctx, req)
 		if ack != nil {
+			if n := len(ack.Reasons); n != len(s.topics) {
+				return coded(exitUnreachable, fmt.Errorf("subscribe: the broker answers for %d topics and not %d; it does not speak MQTT", n, len(s.topics)))
+			}
 			for i, code := range ack.Reasons {
 				if code >= 0x80 {
 					return refused("subscribe to "+s.topics[i], code, ack.Properties.ReasonString)
