@@ -42,7 +42,7 @@ func (p Peer) Secure() Peer {
 			}
 			return append(argv, "--cert", filepath.Join(dir, cert), "--key", filepath.Join(dir, key)), nil
 		}
-		return argv, addLines(dir, "certfile "+filepath.Join(dir, cert), "keyfile "+filepath.Join(dir, key), "tls_version tlsv1.3")
+		return argv, addLines(dir, "certfile "+filepath.Join(dir, cert), "keyfile "+filepath.Join(dir, key), "tls_version tlsv1.3", "ciphers_tls1.3 TLS_AES_128_GCM_SHA256")
 	}
 	return p
 }
