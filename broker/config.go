@@ -220,8 +220,11 @@ func (l Limits) validate() error {
 
 func (l Listener) validate() error {
 	_, err := l.parse()
+	if err != nil {
+		return err // Of the rest, much is about the URL.
+	}
 	_, badProxies := l.proxies()
-	return errors.Join(err, l.validateTLS(), l.validateWeb(), l.validateProxy(), badProxies, l.validateSocket())
+	return errors.Join(l.validateTLS(), l.validateWeb(), l.validateProxy(), badProxies, l.validateSocket())
 }
 
 func (l Listener) validateTLS() error {
@@ -313,6 +316,10 @@ type endpoint struct {
 var defaultPorts = map[string]string{"tcp": "1883", "tls": "8883", "ws": "8083", "wss": "8084"}
 
 func (l Listener) parse() (endpoint, error) {
+	_, authority, _ := strings.Cut(l.URL, "://")
+	if authority, _, _ = strings.Cut(authority, "/"); strings.Contains(authority, "@") {
+		return endpoint{}, config.Errorf("url", "has a user, or a password, in it; here is where clients connect, and `edge user add` is for who may")
+	}
 	u, err := url.Parse(l.URL)
 	if err != nil {
 		if strings.Contains(l.URL, "%") {
