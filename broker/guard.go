@@ -204,7 +204,7 @@ func (g *guard) identify(ctx context.Context, c *gate.Connect, s *socket) (owner
 			break
 		}
 		if err := g.verify(ctx, c, s); err != nil {
-			g.b.log.Info("login refused", "user", c.Username, "client", c.ClientID, "remote", s.RemoteAddr(), "err", err)
+			g.b.log.Info("login refused", "user", c.Username, "client", c.ClientID, "remote", s.RemoteAddr().String(), "err", err)
 			return "", refusalOf(err)
 		}
 		owner = c.Username

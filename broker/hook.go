@@ -71,21 +71,21 @@ func (k *control) Connect() gate.Reason {
 	c := k.conn.Connect()
 	owner, r := k.b.guard.identify(context.Background(), c, k.socket)
 	if r != gate.Success {
-		k.b.log.Debug("client refused", "client", c.ClientID, "remote", k.conn.RemoteAddr(), "reason", r)
+		k.b.log.Debug("client refused", "client", c.ClientID, "remote", k.conn.RemoteAddr().String(), "reason", r)
 		return r
 	}
 	if will := c.WillTopic(); will != "" && !k.b.guard.mayPublish(owner, c.ClientID, will) {
 		k.b.guard.denials.note(identity{owner, c.ClientID}, access.Publish, will)
 		k.b.log.Info("client refused: its will is for a topic that it may not publish to",
-			"client", c.ClientID, "user", owner, "remote", k.conn.RemoteAddr(), "topic", will)
+			"client", c.ClientID, "user", owner, "remote", k.conn.RemoteAddr().String(), "topic", will)
 		return gate.NotAuthorized
 	}
 	switch err := k.conn.Begin(owner); {
 	case errors.Is(err, delivery.ErrForeign):
-		k.b.log.Warn("client refused: the client id belongs to another user", "client", c.ClientID, "user", owner, "remote", k.conn.RemoteAddr())
+		k.b.log.Warn("client refused: the client id belongs to another user", "client", c.ClientID, "user", owner, "remote", k.conn.RemoteAddr().String())
 		return gate.NotAuthorized
 	case err != nil:
-		k.b.log.Warn("client refused", "client", c.ClientID, "remote", k.conn.RemoteAddr(), "err", err)
+		k.b.log.Warn("client refused", "client", c.ClientID, "remote", k.conn.RemoteAddr().String(), "err", err)
 		return gate.QuotaExceeded
 	}
 	k.introduce(c)
