@@ -6,6 +6,7 @@ import (
 
 	"edge/broker"
 	"edge/broker/journal"
+	"edge/broker/login"
 	"edge/internal/metrics"
 )
 
@@ -31,6 +32,18 @@ func (n *node) collect(out metrics.Samples) {
 	if st.Journal != nil {
 		journalMetrics(st.Journal, out)
 	}
+	if n.logins != nil {
+		loginMetrics(n.logins.verifier.Stats(), out)
+	}
+}
+
+// loginMetrics adds what became of logins with a password.
+func loginMetrics(l login.Stats, out metrics.Samples) {
+	for result, v := range map[string]uint64{"passed": l.Passed, "wrong": l.Wrong, "limited": l.Limited, "busy": l.Busy} {
+		out.Counter(fmt.Sprintf("edge_logins_total{result=%q}", result), v)
+	}
+	out.Counter("edge_login_hashes_total", l.Hashed)
+	out.Gauge("edge_logins_waiting", float64(l.Waiting))
 }
 
 // journalMetrics adds what the journal counts.
