@@ -38,12 +38,19 @@ func (l login) as(user, password string) packet {
 	return p
 }
 
-// enter connects as a user of these tests. The client id is the user's name and -id.
+// enter connects as a user of these tests.
 func (s *server) enter(t testing.TB, user string) *client {
+	t.Helper()
+	return s.enterWith(t, user, passwordOf(user))
+}
+
+// enterWith connects as a user with a password. The client id is the user's name
+// and -id.
+func (s *server) enterWith(t testing.TB, user, password string) *client {
 	t.Helper()
 	c := s.dial(t)
 	c.v = v5
-	c.send(login{version: v5, id: user + "-id"}.as(user, passwordOf(user)))
+	c.send(login{version: v5, id: user + "-id"}.as(user, password))
 	if a := c.answer(cCONNACK); a.code != 0 {
 		t.Fatalf("%s was refused with %#x", user, a.code)
 	}

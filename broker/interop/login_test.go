@@ -34,7 +34,7 @@ func startFor(t testing.TB, us users.Users) *server {
 		t.Fatal(err)
 	}
 	return startWith(t, func(l *listeners) {
-		l.config = "broker: {allow_anonymous: false}\n"
+		l.config = "broker: {allow_anonymous: false}\nmetrics: {listen: '" + freeAddress(t) + "'}\n"
 		data := filepath.Join(l.dir, "data")
 		if err := os.MkdirAll(data, 0o700); err != nil {
 			t.Fatal(err)
@@ -133,6 +133,9 @@ func TestGuessing(t *testing.T) {
 			if n := codes[wrongPassword]; n > evaluated || n == 0 || n+codes[comeAgain] != guesses {
 				t.Errorf("codes %v: want %#x at most %d times, and else %#x", codes, wrongPassword, evaluated, comeAgain)
 			}
+			if n := s.metric(t, `edge_logins_total{result="wrong"}`); n > evaluated || n == 0 {
+				t.Errorf("%d guesses were looked at, want at most %d", n, evaluated)
+			}
 			last := attempts[guesses-1]
 			last.user, last.password = "anna", "the right one"
 			if code, _ := s.try(t, last); code != comeAgain {
@@ -147,6 +150,18 @@ func TestGuessing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// metric returns a number that edge has for Prometheus.
+func (s *server) metric(t *testing.T, name string) int {
+	t.Helper()
+	_, address, _ := strings.Cut(s.config, "metrics: {listen: '")
+	address, _, _ = strings.Cut(address, "'")
+	value, ok := scrape(t, "http://"+address+"/metrics")[name]
+	if !ok {
+		t.Fatalf("there is no %s", name)
+	}
+	return int(value)
 }
 
 // The grid on which failures are answered.
