@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,6 +45,7 @@ func (b *Broker) Kick(id string) error {
 		return fmt.Errorf("no client %q is connected", id)
 	}
 	for _, c := range found {
+		b.log.Info("client thrown out by an admin", "client", id, "remote", c.RemoteAddr())
 		c.End(gate.AdminAction)
 	}
 	return nil
@@ -77,6 +79,15 @@ func (b *Broker) Explain(user, client string, a access.Action, topic string) Exp
 	roles = slices.Compact(slices.Sorted(slices.Values(roles)))
 	d := b.guard.rules.Load().policy.For(access.Principal{Name: user, ClientID: client, Roles: roles}).Ask(a, topic)
 	return Explanation{d.Allowed, append([]string{}, roles...), d.Reason}
+}
+
+// CheckRoles says which roles nobody has described.
+func (b *Broker) CheckRoles(roles []string) error {
+	var errs []error
+	for _, role := range roles {
+		errs = append(errs, b.guard.rules.Load().policy.CheckRole(role))
+	}
+	return errors.Join(errs...)
 }
 
 // Pairing lets clients in that show no credentials, with the right to send a pairing

@@ -218,6 +218,12 @@ func TestAdminRefuses(t *testing.T) {
 			t.Errorf("%s: the answer has the password: %q", tt.name, a.Error)
 		}
 	}
+	if a, _, _ := admin.ask(`{"command":"user add","user":"eva","generate":true,"roles":["gadren"]}`, message{}); !strings.Contains(string(a.Result), `"warning":"there is no role \"gadren\"`) {
+		t.Errorf("a role that nobody has described: %s", a.Result)
+	}
+	if audit := s.audit(t); !strings.Contains(audit, `"what":"user enable","about":"eva","outcome":"there is no user eva`) || strings.Contains(audit, `"pair"`) {
+		t.Errorf("the audit must have what an admin has tried, and not what anybody may try without end:\n%s", audit)
+	}
 	for _, topic := range []string{"$CONTROL/edge/v2", "$CONTROL/edge", answerTopic, "$SYS/broker/version"} {
 		if code := admin.publish(message{qos: 1, topic: topic, payload: list}); code != 0x87 {
 			t.Errorf("%s: reason %#x, want not authorized", topic, code)
@@ -232,6 +238,16 @@ func TestAdminRefuses(t *testing.T) {
 	} else if late.ping(); len(late.inbox) > 0 {
 		t.Errorf("a request is retained: %+v", late.inbox)
 	}
+}
+
+// audit returns what the hub has written down.
+func (s *server) audit(t testing.TB) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.dir, "data", "audit"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // TestAdminClients lists who is there, throws one out, and says what was denied.

@@ -56,6 +56,9 @@ const (
 	// one that was older is forgotten.
 	maxAudit = 1 << 20
 
+	// maxAuditText is the most bytes of one value.
+	maxAuditText = 1000
+
 	// maxUserLines bounds what one change of many users writes.
 	maxUserLines = 20
 )
@@ -77,6 +80,9 @@ func (l auditLog) write(by author, c change, why error) error {
 	line := auditLine{time.Now().UTC().Truncate(time.Millisecond), by, c, "done"}
 	if why != nil {
 		line.Outcome = why.Error()
+	}
+	for _, s := range []*string{&line.About, &line.Detail, &line.Outcome} {
+		*s = (*s)[:min(len(*s), maxAuditText)]
 	}
 	text, err := json.Marshal(line)
 	if err != nil {

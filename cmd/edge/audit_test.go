@@ -53,7 +53,7 @@ func TestAudit(t *testing.T) {
 	for i := range 3 {
 		l.note(by, change{What: "user added", About: fmt.Sprint(i)}, nil)
 	}
-	l.note(by, change{What: "user removed", About: "eva"}, errors.New("there is\nnone"))
+	l.note(by, change{What: "user removed", About: strings.Repeat("e", 5000)}, errors.New("there is\nnone"))
 	lines, bad, err := l.read()
 	if err != nil || bad != 2 || len(lines) != 4 {
 		t.Fatalf("%d lines, %d others, %v; want 4 lines and 2 others", len(lines), bad, err)
@@ -63,7 +63,7 @@ func TestAudit(t *testing.T) {
 			t.Errorf("line %d is %+v", i, line)
 		}
 	}
-	if lines[3].Outcome != "there is\nnone" {
+	if lines[3].Outcome != "there is\nnone" || len(lines[3].About) != maxAuditText {
 		t.Errorf("the last line is %+v", lines[3])
 	}
 	for _, name := range names {

@@ -58,6 +58,7 @@ type server interface {
 	Clients() []broker.ConnectedClient
 	Kick(client string) error
 	Explain(user, client string, a access.Action, topic string) broker.Explanation
+	CheckRoles(roles []string) error
 	Pairing(open bool)
 	Close(context.Context) error
 }

@@ -62,7 +62,7 @@ var adminCommands = map[string]command{
 	"client list":  {(*administrator).clients, false},
 	"client kick":  {(*administrator).kick, true},
 	"reload":       {(*administrator).reload, false}, // The node says what became of it.
-	"pair":         {(*administrator).pair, true},
+	"pair":         {(*administrator).pair, false},   // Anybody may try in vain, and fill the audit.
 }
 
 // Administer implements broker.Admin.
@@ -79,7 +79,7 @@ func (m *administrator) Administer(ctx context.Context, r *broker.Request) (any,
 	m.turn.Lock()
 	defer m.turn.Unlock()
 	result, err := c.do(m, ctx, r)
-	if err != nil && c.changes && !errors.Is(err, login.ErrPairingOver) {
+	if err != nil && c.changes {
 		m.audit.note(authorOf(r), change{What: r.Command, About: r.User + r.Client}, err)
 	}
 	return result, err
@@ -116,7 +116,17 @@ func (m *administrator) addUser(ctx context.Context, r *broker.Request) (any, er
 		return nil, err
 	}
 	u.Hash = hash
+	shown.Warning = m.warning(u.Roles)
 	return shown, m.edit(ctx, r, adding(u))
+}
+
+// warning names roles that nobody has described: they may be to come, or a mistake in
+// typing.
+func (m *administrator) warning(roles []string) string {
+	if err := m.server.CheckRoles(roles); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func (m *administrator) givePassword(ctx context.Context, r *broker.Request) (any, error) {
@@ -135,7 +145,8 @@ func (m *administrator) giveRoles(ctx context.Context, r *broker.Request) (any, 
 	if r.Roles == nil {
 		return nil, errors.New(`name the roles; "roles":[] takes all of them away`)
 	}
-	return nil, m.edit(ctx, r, changing(r.User, func(u *login.User) { u.Roles = roles }))
+	shown := shownUser{Warning: m.warning(roles)}
+	return shown, m.edit(ctx, r, changing(r.User, func(u *login.User) { u.Roles = roles }))
 }
 
 func (m *administrator) disable(ctx context.Context, r *broker.Request) (any, error) {
@@ -163,29 +174,30 @@ func (m *administrator) edit(ctx context.Context, r *broker.Request, change func
 	return nil
 }
 
-// A shownPassword is one that nobody knows yet.
-type shownPassword struct {
-	Password string `json:"password"`
+// A shownUser is what an answer has of a user who was changed.
+type shownUser struct {
+	Password string `json:"password,omitempty"` // that nobody knows yet
+	Warning  string `json:"warning,omitempty"`
 }
 
 // passwordOf returns the hash of the password that r asks for, and what is to be
 // shown of it: nothing, unless it is made here.
-func passwordOf(r *broker.Request) (shown any, h login.Hash, err error) {
+func passwordOf(r *broker.Request) (shown shownUser, h login.Hash, err error) {
 	switch given := r.Password.Reveal() != ""; {
 	case given == r.Generate:
-		return nil, h, errors.New(`give a password, or say "generate":true`)
+		return shown, h, errors.New(`give a password, or say "generate":true`)
 	case r.Generate:
 		secret := login.GenerateSecret()
-		return shownPassword{secret.Reveal()}, login.HashGenerated(secret), nil
+		return shownUser{Password: secret.Reveal()}, login.HashGenerated(secret), nil
 	}
 	if err := login.CheckPassword(r.Password); err != nil {
-		return nil, h, err
+		return shown, h, err
 	}
-	return nil, login.HashPassword(r.Password, login.DefaultCost()), nil
+	return shown, login.HashPassword(r.Password, login.DefaultCost()), nil
 }
 
 func (*administrator) generate(context.Context, *broker.Request) (any, error) {
-	return shownPassword{login.GenerateSecret().Reveal()}, nil
+	return shownUser{Password: login.GenerateSecret().Reveal()}, nil
 }
 
 func (m *administrator) explain(_ context.Context, r *broker.Request) (any, error) {

@@ -171,7 +171,7 @@ func (m *administrator) pair(ctx context.Context, r *broker.Request) (any, error
 	if err := errors.Join(login.CheckName(r.User), login.CheckPassword(r.Password)); err != nil {
 		return nil, err
 	}
-	return nil, m.pairing.redeem(r.Code, r.User, func(admin bool) error {
+	err := m.pairing.redeem(r.Code, r.User, func(admin bool) error {
 		u := login.User{Name: r.User, Roles: []string{"admin"}, Created: time.Now().UTC().Truncate(time.Second)}
 		u.Hash = login.HashPassword(r.Password, login.DefaultCost())
 		return m.edit(ctx, r, func(users login.Users) (login.Users, error) {
@@ -181,6 +181,10 @@ func (m *administrator) pair(ctx context.Context, r *broker.Request) (any, error
 			return adding(u)(users)
 		})
 	})
+	if err != nil && !errors.Is(err, login.ErrPairingOver) { // There are as many of these as tries.
+		m.audit.note(authorOf(r), change{What: r.Command, About: r.User}, err)
+	}
+	return nil, err
 }
 
 var errHasUsers = errors.New("there are users already; edge user add makes more of them, and edge pair --admin lets somebody become an admin, too")

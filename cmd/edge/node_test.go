@@ -52,6 +52,7 @@ func (*fakeServer) UsersChanged()                     {}
 func (*fakeServer) Clients() []broker.ConnectedClient { return nil }
 func (*fakeServer) Kick(string) error                 { return nil }
 func (*fakeServer) Pairing(bool)                      {}
+func (*fakeServer) CheckRoles([]string) error         { return nil }
 
 func (*fakeServer) Explain(string, string, access.Action, string) broker.Explanation {
 	return broker.Explanation{}
