@@ -60,6 +60,7 @@ func TestPairingClients(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Logins = &users{roles: map[string][]string{"otto": {"admin"}}}
 	cfg.Admin = e
+	cfg.Access.Everyone = []string{"viewer"}
 	cfg.Listeners = []Listener{{URL: "tcp://127.0.0.1:0"}}
 	b := startWith(t, cfg)
 	url := b.URLs()[0]
