@@ -38,7 +38,7 @@ bench: ## CPU time a message, beside other brokers (BENCH=short)
 fuzz: ## fuzz every decoder for FUZZTIME=30s
 	@build/fuzz $(FUZZTIME)
 
-proof: ## prove for hours that an acknowledgement means "on disk" (KILLS, CUTS, CRASHES)
+proof: ## prove for hours that an acknowledgement means "on disk" (KILLS, CUTS, CRASHES, DECISIONS)
 	@build/proof
 
 cross: ## build for amd64, arm64, armv7, armv6 into dist/, twice, and run each

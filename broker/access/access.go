@@ -181,6 +181,9 @@ func (v *View) Ask(a Action, what string) Decision {
 	}
 	q := question{action: a, name: v.name, client: v.client}
 	for _, r := range v.roles {
+		if !q.wants(&r.rules) {
+			continue
+		}
 		if deny := q.denial(&r.rules, what, true, what[0] == '$'); deny != nil {
 			return Decision{Reason: deny}
 		}

@@ -2,6 +2,9 @@ package access_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
 	"testing"
 
 	"edge/broker/access"
@@ -49,6 +52,48 @@ func BenchmarkDecision(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				bm.ask(bm.what)
+			}
+		})
+	}
+}
+
+// wild is a policy of 10 000 rules with a wildcard at every third level, so that
+// many are about each topic; one in fifty denies.
+func wild(b *testing.B, r *rand.Rand) *access.View {
+	rules := make([]access.Rule, 10_000)
+	for i := range rules {
+		levels := make([]string, 1+r.IntN(8))
+		for j := range levels {
+			if levels[j] = "+"; r.IntN(3) > 0 {
+				levels[j] = strconv.Itoa(r.IntN(10))
+			}
+		}
+		rules[i] = access.Rule{Allow: []access.Verb{"publish", access.Read}, Topics: []string{strings.Join(levels, "/")}}
+		if i%50 == 0 {
+			rules[i].Allow, rules[i].Deny = nil, []access.Verb{"publish"}
+		}
+	}
+	p, err := access.Compile(access.Config{Roles: map[string][]access.Rule{"big": rules}}, "edge/shed", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return p.For(access.Principal{Name: "anna", ClientID: "phone", Roles: []string{"big"}})
+}
+
+func BenchmarkWild(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	v := wild(b, r)
+	topics := make([]string, 256)
+	for i := range topics {
+		topics[i] = strconv.Itoa(r.IntN(10))
+		for range r.IntN(8) {
+			topics[i] += "/" + strconv.Itoa(r.IntN(10))
+		}
+	}
+	for name, ask := range map[string]func(string) access.Decision{"publish": v.Publish, "receive": v.Receive} {
+		b.Run(name, func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				ask(topics[i%len(topics)])
 			}
 		})
 	}

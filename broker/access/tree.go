@@ -9,6 +9,8 @@ type node struct {
 	any, name, client *node // +, %u, %c
 	exact             ruling
 	below             ruling // of filters that go on with # only
+
+	denies, allows verbs // of all filters from here on
 }
 
 // A ruling is what the rules of one filter say about each action. Of several that
@@ -22,6 +24,7 @@ func (v verbs) has(a Action) bool { return v&(1<<a) != 0 }
 
 // add enters what r says about filter.
 func (n *node) add(filter string, v verbs, r *Reason) {
+	n.reach(v, r)
 	for rest, more := filter, true; more; {
 		var level string
 		level, rest, more = strings.Cut(rest, "/")
@@ -30,8 +33,18 @@ func (n *node) add(filter string, v verbs, r *Reason) {
 			return
 		}
 		n = n.child(level)
+		n.reach(v, r)
 	}
 	n.exact.add(v, r)
+}
+
+// reach notes that r can be found from here.
+func (n *node) reach(v verbs, r *Reason) {
+	if r.Allow {
+		n.allows |= v
+	} else {
+		n.denies |= v
+	}
 }
 
 func (l *ruling) add(v verbs, r *Reason) {
@@ -94,7 +107,7 @@ func (q *question) denial(n *node, rest string, more, dollar bool) *Reason {
 	}
 	level, rest, more := strings.Cut(rest, "/")
 	for _, next := range q.ways(n, level, dollar) {
-		if next == nil {
+		if !q.wants(next) {
 			continue
 		}
 		if deny := q.denial(next, rest, more, false); deny != nil {
@@ -105,6 +118,11 @@ func (q *question) denial(n *node, rest string, more, dollar bool) *Reason {
 		return nil // Wildcards do not match it (MQTT 5.0, section 4.7.2).
 	}
 	return q.hear(&n.below)
+}
+
+// wants reports whether there is something from n on that could decide.
+func (q *question) wants(n *node) bool {
+	return n != nil && (n.denies.has(q.action) || q.allow == nil && n.allows.has(q.action))
 }
 
 // ways returns the nodes below n that have level, or stand for it.
