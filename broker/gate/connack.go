@@ -56,7 +56,7 @@ func appendWithProperties(b []byte, packet byte, head, properties []byte) []byte
 // wants to know, and not by default (section 3.1.2.11.7). All clients get what is
 // true of the broker: that it is full, or that something is not allowed.
 func (k *Connect) detail(v Violation) string {
-	if !k.problemAsked && (v.Reason == Malformed || v.Reason == ProtocolError) {
+	if !k.problemAsked && (v.Reason == Malformed || v.Reason == ProtocolError || v.Reason == BadTopicAlias) {
 		return ""
 	}
 	return v.Detail

@@ -83,13 +83,13 @@ func (k *Connect) decode(c *cursor, lim *Limits) error {
 	}
 	// CONNACK must know these now.
 	k.maxPacket, k.problemInfo, k.problemAsked = p.maximumPacketSize, p.problemInfo == 1, p.got(problemInfo)
-	k.ClientID = c.at("client identifier").name()
+	k.ClientID = c.at("client identifier").name(k.badID())
 	var willErr error
 	if flags&4 != 0 {
 		willErr = k.decodeWill(c, flags, lim)
 	}
 	if k.HasUser {
-		k.Username = c.at("user name").name()
+		k.Username = c.at("user name").name(Malformed)
 	}
 	if k.HasPass {
 		k.Password = bytes.Clone(c.at("password").binary())
@@ -101,6 +101,15 @@ func (k *Connect) decode(c *cursor, lim *Limits) error {
 		return willErr
 	}
 	return k.settle(p, lim)
+}
+
+// badID returns the reason for a client identifier that is no text. MQTT 5 has
+// one for it (section 3.1.3.1), before there is nothing to say.
+func (k *Connect) badID() Reason {
+	if k.Version == 5 {
+		return BadClientID
+	}
+	return Malformed
 }
 
 // checkFlags checks the connect flags (sections 3.1.2.3 to 3.1.2.9).

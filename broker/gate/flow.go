@@ -26,27 +26,22 @@ func (c *Conn) flow(typ byte, body []byte) error {
 			wake, fits = s.Acknowledge(id, 2) // The client does not want it (section 4.3.3).
 			break
 		}
-		var found bool
+		// An identifier that is not known is no error: the flow may have ended
+		// before its last packet was lost. So it is not said (section 3.6.2.1).
 		var t journal.Ticket
-		if t, found, fits = s.Receive(id); fits {
-			return c.acknowledge(pubrel<<4|2, id, known(found), t)
+		if t, _, fits = s.Receive(id); fits {
+			return c.acknowledge(pubrel<<4|2, id, Violation{}, t)
 		}
 	case pubrel:
-		t, found := s.Release(id)
-		return c.acknowledge(pubcomp<<4, id, known(found), t)
+		c.in.repeat = repeat{}
+		t, _ := s.Release(id)
+		return c.acknowledge(pubcomp<<4, id, Violation{}, t)
 	}
 	if !fits { // It would never end its flow (section 4.3).
 		return Violation{ProtocolError, fmt.Sprintf("packet type %d does not answer message %d in its flow", typ, id)}
 	}
 	c.in.pushSelf = c.in.pushSelf || wake
 	return nil
-}
-
-func known(found bool) Violation {
-	if found {
-		return Violation{}
-	}
-	return Violation{Reason: UnknownID}
 }
 
 // acknowledge sends an acknowledgement when t is committed, after all earlier

@@ -186,7 +186,7 @@ func TestConnect(t *testing.T) {
 		{"property twice", "10 18 0004 4d515454 05 02 0000 0a 11 00000001 11 00000001 0001 63", []string{"20 03 00 82 00", "EOF"}},
 		{"property twice, problem information", "10 1a 0004 4d515454 05 02 0000 0c 17 01 11 00000001 11 00000001 0001 63", []string{said("20 2c 00 82 29", "Session Expiry Interval is there twice"), "EOF"}},
 		{"property twice, no problem information", "10 1a 0004 4d515454 05 02 0000 0c 17 00 11 00000001 11 00000001 0001 63", []string{"20 03 00 82 00", "EOF"}},
-		{"property of PUBLISH", "10 13 0004 4d515454 05 02 0000 05 17 00 23 0001 0001 63", []string{"20 03 00 81 00", "EOF"}},
+		{"property of PUBLISH", "10 13 0004 4d515454 05 02 0000 05 17 00 23 0001 0001 63", []string{"20 03 00 82 00", "EOF"}},
 		{"receive maximum 0", "10 13 0004 4d515454 05 02 0000 05 17 00 21 0000 0001 63", []string{"20 03 00 82 00", "EOF"}},
 		{"authentication method", "10 14 0004 4d515454 05 02 0000 06 17 00 15 0001 6d 0001 63", []string{"20 03 00 8c 00", "EOF"}},
 		{
@@ -229,7 +229,7 @@ func TestStrict(t *testing.T) {
 		{"no packet id", "32 03 0001 61", "81"},
 		{"properties longer than the packet", "30 04 0001 61 05", "81"},
 		{"unknown property", "30 06 0001 61 02 7f 00", "81"},
-		{"property of CONNECT", "30 09 0001 61 05 11 00000001", "81"},
+		{"property of CONNECT", "30 09 0001 61 05 11 00000001", "82"},
 		{"subscription identifier from a client", "30 06 0001 61 02 0b 01", "82"},
 		{"topic alias beyond those offered", "30 07 0001 61 03 23 0011", "94"},
 		{"topic alias without a topic", "30 07 0000 03 23 0001 78", "82"},
@@ -242,7 +242,7 @@ func TestStrict(t *testing.T) {
 		{"PUBACK cut off", "40 01 00", "81"},
 		{"PUBACK with bytes behind", "40 05 0001 00 00 00", "81"},
 		{"SUBSCRIBE without filter", "82 03 0001 00", "82"},
-		{"SUBSCRIBE with id 0", "82 07 0000 00 0001 61 00", "82"},
+		{"SUBSCRIBE with id 0", "82 07 0000 00 0001 61 00", "81"},
 		{"SUBSCRIBE without options", "82 06 0001 00 0001 61", "81"}, // Kills mochi, issue 501.
 		{"SUBSCRIBE with QoS 3", "82 07 0001 00 0001 61 03", "82"},
 		{"SUBSCRIBE with reserved options", "82 07 0001 00 0001 61 40", "81"},
@@ -289,8 +289,28 @@ func TestFlows(t *testing.T) {
 			"QoS 2, sent twice", connect4, connack4, "34 06 0001 61 0007 78 3c 06 0001 61 0007 78 62 02 0007 62 02 0007",
 			[]string{"50 02 0007", "50 02 0007", "70 02 0007", "70 02 0007"},
 		},
-		{"PUBREL unknown", connect5, connack5, "62 02 0007", []string{"70 03 0007 92"}},
-		{"PUBREC unknown", connect5, connack5, "50 02 0007", []string{"62 03 0007 92"}},
+		{"PUBREL unknown", connect5, connack5, "62 02 0007", []string{"70 02 0007"}},
+		{"PUBREC unknown", connect5, connack5, "50 02 0007", []string{"62 02 0007"}},
+		{
+			"QoS 2, packet id in use without DUP, twice", connect5, connack5,
+			"34 07 0001 61 0007 00 78  34 07 0001 61 0007 00 78  34 07 0001 61 0007 00 78",
+			[]string{"50 03 0007 10", "50 02 0007", "e0 01 82", "EOF"},
+		},
+		{
+			"QoS 2, packet id in use with DUP", connect5, connack5,
+			"34 07 0001 61 0007 00 78  3c 07 0001 61 0007 00 78  3c 07 0001 61 0007 00 78  34 07 0001 61 0007 00 78  c0 00",
+			[]string{"50 03 0007 10", "50 02 0007", "50 02 0007", "50 02 0007", "d0 00"},
+		},
+		{
+			"QoS 2, packet id in use for something else", connect4, connack4,
+			"34 06 0001 61 0007 78  34 05 0001 61 0007  34 06 0001 61 0007 78  c0 00",
+			[]string{"50 02 0007", "50 02 0007", "50 02 0007", "d0 00"},
+		},
+		{
+			"QoS 2, packet id in use once in each flow", connect4, connack4,
+			"34 06 0001 61 0007 78  34 06 0001 61 0007 78  62 02 0007  34 06 0001 61 0007 78  34 06 0001 61 0007 78  c0 00",
+			[]string{"50 02 0007", "50 02 0007", "70 02 0007", "50 02 0007", "50 02 0007", "d0 00"},
+		},
 		{"PUBACK unknown", connect5, connack5, "40 02 0007 c0 00", []string{"d0 00"}},
 		{
 			"properties go through", connect5, connack5,

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -41,33 +42,40 @@ const (
 // will stands for the properties of a will, which have their own set.
 const will = 0
 
-// kinds are the properties that a client may send (section 2.2.2.2), by
-// identifier.
+// kinds are the properties that there are (section 2.2.2.2), by identifier, with
+// a bit for each type of packet in which a client may send one.
 var kinds = [64]struct {
-	name   string
-	client uint16 // a bit for each type of packet in which a client may send it
-	server uint16 // and for each in which only a server may
+	name string
+	in   uint16
 }{
-	payloadFormat:     {"Payload Format Indicator", 1<<publish | 1<<will, 0},
-	messageExpiry:     {"Message Expiry Interval", 1<<publish | 1<<will, 0},
-	contentType:       {"Content Type", 1<<publish | 1<<will, 0},
-	responseTopic:     {"Response Topic", 1<<publish | 1<<will, 0},
-	correlationData:   {"Correlation Data", 1<<publish | 1<<will, 0},
-	subscriptionID:    {"Subscription Identifier", 1 << subscribe, 1 << publish},
-	sessionExpiry:     {"Session Expiry Interval", 1<<connect | 1<<disconnect, 0},
-	authMethod:        {"Authentication Method", 1<<connect | 1<<auth, 0},
-	authData:          {"Authentication Data", 1<<connect | 1<<auth, 0},
-	problemInfo:       {"Request Problem Information", 1 << connect, 0},
-	willDelay:         {"Will Delay Interval", 1 << will, 0},
-	responseInfo:      {"Request Response Information", 1 << connect, 0},
-	serverReference:   {"Server Reference", 0, 1 << disconnect},
-	reasonString:      {"Reason String", 1<<puback | 1<<pubrec | 1<<pubrel | 1<<pubcomp | 1<<disconnect | 1<<auth, 0},
-	receiveMaximum:    {"Receive Maximum", 1 << connect, 0},
-	topicAliasMaximum: {"Topic Alias Maximum", 1 << connect, 0},
-	topicAlias:        {"Topic Alias", 1 << publish, 0},
-	maximumPacketSize: {"Maximum Packet Size", 1 << connect, 0},
+	payloadFormat:     {"Payload Format Indicator", 1<<publish | 1<<will},
+	messageExpiry:     {"Message Expiry Interval", 1<<publish | 1<<will},
+	contentType:       {"Content Type", 1<<publish | 1<<will},
+	responseTopic:     {"Response Topic", 1<<publish | 1<<will},
+	correlationData:   {"Correlation Data", 1<<publish | 1<<will},
+	subscriptionID:    {"Subscription Identifier", 1 << subscribe},
+	sessionExpiry:     {"Session Expiry Interval", 1<<connect | 1<<disconnect},
+	assignedClientID:  {"Assigned Client Identifier", 0},
+	serverKeepAlive:   {"Server Keep Alive", 0},
+	authMethod:        {"Authentication Method", 1<<connect | 1<<auth},
+	authData:          {"Authentication Data", 1<<connect | 1<<auth},
+	problemInfo:       {"Request Problem Information", 1 << connect},
+	willDelay:         {"Will Delay Interval", 1 << will},
+	responseInfo:      {"Request Response Information", 1 << connect},
+	responseText:      {"Response Information", 0},
+	serverReference:   {"Server Reference", 1 << disconnect}, // Without a meaning, but its packet type has it.
+	reasonString:      {"Reason String", 1<<puback | 1<<pubrec | 1<<pubrel | 1<<pubcomp | 1<<disconnect | 1<<auth},
+	receiveMaximum:    {"Receive Maximum", 1 << connect},
+	topicAliasMaximum: {"Topic Alias Maximum", 1 << connect},
+	topicAlias:        {"Topic Alias", 1 << publish},
+	maximumQoS:        {"Maximum QoS", 0},
+	retainAvailable:   {"Retain Available", 0},
+	maximumPacketSize: {"Maximum Packet Size", 1 << connect},
+	wildcardAvailable: {"Wildcard Subscription Available", 0},
+	idAvailable:       {"Subscription Identifier Available", 0},
+	sharedAvailable:   {"Shared Subscription Available", 0},
 	userProperty: {"User Property", 1<<connect | 1<<will | 1<<publish | 1<<puback | 1<<pubrec | 1<<pubrel | 1<<pubcomp |
-		1<<subscribe | 1<<unsubscribe | 1<<disconnect | 1<<auth, 0},
+		1<<subscribe | 1<<unsubscribe | 1<<disconnect | 1<<auth},
 }
 
 // properties are the properties of one packet. has tells which were there.
@@ -90,49 +98,65 @@ type properties struct {
 func (p *properties) got(id byte) bool { return p.has&(1<<id) != 0 }
 
 // properties reads the property block of a packet of the given type, with users
-// user properties at most.
+// user properties at most. A block that cannot be read is malformed, whatever
+// else is wrong with it.
 func (c *cursor) properties(packet byte, users int) *properties {
 	p := &properties{receiveMaximum: 65535, problemInfo: 1}
 	block := cursor{b: c.at("property length").bytes(int(c.varint()))}
-	for len(block.b) > 0 && c.err == nil {
-		if id := block.identifier(packet, p); id == userProperty && len(p.message.User) == users {
+	var misplaced cursor
+	for len(block.b) > 0 && block.err == nil {
+		id := block.identifier()
+		misplaced.place(id, packet, p)
+		if id == userProperty && len(p.message.User) == users {
 			// Section 2.4: a limit of the implementation, not a fault.
 			block.refuse(QuotaExceeded, "is there more than "+strconv.Itoa(users)+" times")
-		} else {
-			block.property(id, p)
 		}
-		if block.err != nil {
-			c.b, c.err = nil, block.err
-		}
+		block.property(id, p)
+	}
+	if misplaced.err != nil && !errors.Is(block.err, Malformed) {
+		block.err = misplaced.err
+	}
+	if c.err == nil && block.err != nil {
+		c.b, c.err = nil, block.err
 	}
 	return p
 }
 
-// identifier reads which property follows. One that is unknown or of another
-// packet makes the packet malformed (section 2.2.2.2); one that only a server
-// may send, and one that is repeated, are protocol errors.
-func (c *cursor) identifier(packet byte, p *properties) byte {
+// identifier reads which property follows. What is behind one that is unknown
+// cannot be read (section 2.2.2.2).
+func (c *cursor) identifier() byte {
 	id := c.at("property identifier").varint()
-	if c.err != nil {
-		return 0
-	}
 	if id >= uint32(len(kinds)) || kinds[id].name == "" {
-		c.refuse(Malformed, fmt.Sprintf("0x%02X is not one that a client sends", id))
+		c.refuse(Malformed, fmt.Sprintf("0x%02X is not one that there is", id))
 		return 0
 	}
 	c.at(kinds[id].name)
+	return byte(id)
+}
+
+// place notes that a packet has the property, and refuses one that belongs into
+// other packets or is repeated.
+func (c *cursor) place(id, packet byte, p *properties) {
+	c.at(kinds[id].name)
 	switch {
-	case kinds[id].server&(1<<packet) != 0:
-		c.refuse(ProtocolError, "is sent by servers only")
-	case kinds[id].client&(1<<packet) == 0:
-		c.refuse(Malformed, "does not belong into this packet")
-	case p.got(byte(id)) && id != userProperty:
+	case id == 0: // It could not be read.
+	case kinds[id].in&(1<<packet) == 0:
+		c.refuse(foreign(packet), "does not belong into this packet")
+	case p.got(id) && id != userProperty:
 		c.refuse(ProtocolError, "is there twice")
-	default:
-		p.has |= 1 << id
-		return byte(id)
 	}
-	return 0
+	p.has |= 1 << id
+}
+
+// foreign returns the reason for a property of another packet. Section 2.2.2.2
+// calls that malformed. By section 1.2, a packet that can be read and has what it
+// must not is a protocol error. So we say what mosquitto does: it is what clients
+// know.
+func foreign(packet byte) Reason {
+	if packet == subscribe || packet == unsubscribe {
+		return Malformed
+	}
+	return ProtocolError
 }
 
 // property reads the value of one property.
@@ -164,8 +188,12 @@ func (c *cursor) property(id byte, p *properties) {
 		p.willDelay = c.uint32()
 	case responseInfo:
 		p.responseInfo = c.flag()
-	case reasonString:
+	case assignedClientID, responseText, serverReference, reasonString:
 		c.text()
+	case serverKeepAlive:
+		c.uint16()
+	case maximumQoS, retainAvailable, wildcardAvailable, idAvailable, sharedAvailable:
+		c.byte()
 	case receiveMaximum:
 		p.receiveMaximum = c.uint16()
 		c.check(p.receiveMaximum != 0, "is 0")

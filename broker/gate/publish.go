@@ -2,6 +2,7 @@ package gate
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"edge/broker/delivery"
 	"edge/broker/journal"
@@ -79,7 +80,7 @@ func (c *Conn) publish(head byte, body []byte) error {
 			return err
 		}
 	}
-	return c.deliver(r, m, head, p.id)
+	return c.deliver(r, m, p.id, head&8 != 0)
 }
 
 // forbid answers a message that the client may not publish. Before MQTT 5 it
@@ -155,13 +156,15 @@ func (c *Conn) describe(m *delivery.Message, p *properties) error {
 	return nil
 }
 
-// deliver publishes m, of a packet that begins with head, and acknowledges it
-// (section 4.3).
-func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, head byte, id uint16) error {
+// deliver publishes m and acknowledges it (section 4.3).
+func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, id uint16, dup bool) error {
 	if m.QoS == 2 {
 		fresh, t, ok := c.session.Own(id)
 		if !ok {
 			return ReceiveMaximum
+		}
+		if !fresh && !dup && c.reused(repeat{id, len(m.Payload)}) {
+			return Violation{ProtocolError, fmt.Sprintf("packet identifier %d is in use, and DUP is not set", id)}
 		}
 		if !fresh {
 			return c.acknowledge(pubrec<<4, id, Violation{}, t)
@@ -170,7 +173,7 @@ func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, head byte, id uin
 	var t journal.Ticket
 	var verdict delivery.Verdict
 	if m.Topic[0] == '$' {
-		verdict = c.request(m, head&8 != 0)
+		verdict = c.request(m, dup)
 	} else {
 		t, verdict = c.in.publisher.Publish(r, m, id)
 	}
@@ -200,6 +203,22 @@ func (c *Conn) deliver(r *delivery.Route, m *delivery.Message, head byte, id uin
 func (c *Conn) request(m *delivery.Message, again bool) delivery.Verdict {
 	defer clear(m.Payload)
 	return c.control.Request(m, again)
+}
+
+// A repeat is a message of QoS 2 whose packet identifier was in use. Its zero value
+// is none.
+type repeat struct {
+	id   uint16
+	size int // of the payload, in bytes
+}
+
+// reused reports whether the same message has reused its packet identifier, without
+// DUP, for the second time in a row (section 2.2.1). Once is overlooked: the client
+// may not have read PUBREC yet.
+func (c *Conn) reused(m repeat) bool {
+	before := c.in.repeat
+	c.in.repeat = m
+	return m == before
 }
 
 // reasonFor says how a verdict is told to the publisher. Before MQTT 5 there is

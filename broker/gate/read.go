@@ -25,6 +25,7 @@ type inbound struct {
 	count       count
 
 	publisher *delivery.Publisher
+	repeat    repeat             // the last that was overlooked
 	aliases   [][]byte           // topics by the alias that the client gave them
 	payloads  []byte             // block that payloads are copied into
 	messages  []delivery.Message // block of messages
@@ -63,6 +64,9 @@ func (c *Conn) step() error {
 	if typ == publish {
 		return c.publish(raw[0], body)
 	}
+	if !fromClient(typ) {
+		return Violation{ProtocolError, fmt.Sprintf("a packet of type %d must not come here", typ)}
+	}
 	if err := checkFlags(raw, c.connect.Version); err != nil {
 		return err
 	}
@@ -73,11 +77,18 @@ func (c *Conn) step() error {
 		return c.handle(typ, body)
 	case pingreq:
 		return c.ping(body)
-	case disconnect:
-		return c.disconnect(body)
 	}
-	// A second CONNECT, AUTH without a method, or a packet of a server.
-	return Violation{ProtocolError, fmt.Sprintf("a packet of type %d must not come here", typ)}
+	return c.disconnect(body)
+}
+
+// fromClient reports whether a client may send a packet of the given type after
+// its CONNECT. AUTH needs a method in CONNECT, and there is none.
+func fromClient(typ byte) bool {
+	switch typ {
+	case publish, puback, pubrec, pubrel, pubcomp, subscribe, unsubscribe, pingreq, disconnect:
+		return true
+	}
+	return false
 }
 
 // first handles CONNECT, which must be the first packet (section 3.1).
@@ -355,11 +366,19 @@ func (c *Conn) overfull() <-chan struct{} {
 // errLeft ends a connection whose client has said goodbye.
 var errLeft = errors.New("the client has disconnected")
 
+// errGoodbye ends a connection whose client gives a reason that only a server
+// has. It is a protocol error, but it would be told to nobody: the client has
+// said its last.
+var errGoodbye = errors.New("the client has disconnected for a reason that only a server can have")
+
 // disconnect handles DISCONNECT (section 3.14).
 func (c *Conn) disconnect(body []byte) error {
 	l, err := decodeDisconnect(body, c.connect.Version, c.limits)
 	if err != nil {
 		return err
+	}
+	if !l.reason.sent(disconnect) {
+		return errGoodbye
 	}
 	if l.expiry != nil && *l.expiry > 0 && c.connect.sessionExpiry == 0 {
 		// Section 3.14.2.2.2.

@@ -128,7 +128,7 @@ func judge(t testing.TB, stream []byte) judgement {
 func (j judgement) verdict() string {
 	v, refused := violation(j.err)
 	switch {
-	case errors.Is(j.err, errNotMQTT):
+	case errors.Is(j.err, errNotMQTT), errors.Is(j.err, errGoodbye):
 		return "close"
 	case refused:
 		return fmt.Sprintf("%02x", byte(v.Reason))
@@ -232,6 +232,10 @@ func (r row) refused(t *testing.T, j judgement) {
 	n, _ := strconv.ParseUint(r.verdict, 16, 8)
 	told, want := lastPacket(j.out), []byte{disconnect << 4, 1, byte(n)}
 	switch {
+	case r.verdict == "close":
+		if r.version == 0 && told != nil || r.version > 0 && told[0] != connack<<4 {
+			t.Errorf("the client is told %x, want nothing", told)
+		}
 	case r.version == 5 && !bytes.Equal(told, want):
 		t.Errorf("the client is told %x, want DISCONNECT with %s", told, r.verdict)
 	case r.version > 0 && r.version < 5 && told[0] != connack<<4:

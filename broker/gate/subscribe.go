@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 
 	"edge/internal/topic"
@@ -35,9 +36,12 @@ func checkUnsubscribe(body []byte, version byte, lim *Limits) error {
 }
 
 // head reads what is before the topic filters, of which there must be one
-// (sections 3.8.3 and 3.10.3).
+// (sections 3.8.3 and 3.10.3). No section says what a packet identifier of 0 is;
+// it is what mosquitto says.
 func (c *cursor) head(packet, version byte, lim *Limits) {
-	c.packetID()
+	if c.at("packet identifier").uint16() == 0 {
+		c.refuse(Malformed, "is 0")
+	}
 	if version == 5 {
 		c.properties(packet, lim.UserProperties)
 	}
@@ -82,7 +86,10 @@ func (c *cursor) filter(s string, noLocal bool) {
 	if c.err != nil {
 		return
 	}
-	if err := topic.CheckFilter(s); err != nil {
+	switch err := topic.CheckFilter(s); {
+	case errors.Is(err, topic.ErrShare):
+		c.b, c.err = nil, Violation{ProtocolError, err.Error()}
+	case err != nil:
 		c.b, c.err = nil, Violation{Malformed, err.Error()}
 	}
 	if group, _ := topic.Share(s); group != "" && noLocal {
@@ -90,7 +97,7 @@ func (c *cursor) filter(s string, noLocal bool) {
 	}
 }
 
-// A leave is the content of a DISCONNECT (section 3.14).
+// A leave is the content of a DISCONNECT (section 3.14). Its reason may be any.
 type leave struct {
 	reason Reason
 	expiry *uint32
@@ -100,7 +107,7 @@ func decodeDisconnect(body []byte, version byte, lim *Limits) (leave, error) {
 	var l leave
 	c := cursor{b: body}
 	if version == 5 && len(c.b) > 0 {
-		l.reason = c.reason(disconnect)
+		l.reason = Reason(c.at("reason code").byte())
 		if len(c.b) > 0 { // Section 3.14.2.2.1.
 			p := c.properties(disconnect, lim.UserProperties)
 			if p.got(sessionExpiry) {

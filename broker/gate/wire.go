@@ -127,14 +127,15 @@ func (c *cursor) text() string {
 	return string(v)
 }
 
-// name reads the UTF-8 string that names a client or user.
-func (c *cursor) name() string {
-	s := c.text()
-	if !topic.Printable(s) {
-		c.refuse(Malformed, "has a control character or a non-character")
+// name reads the UTF-8 string that names a client or user. One that is no text
+// is refused with r.
+func (c *cursor) name(r Reason) string {
+	v := c.binary()
+	if !validText(v) || !topic.Printable(string(v)) {
+		c.refuse(r, "is not UTF-8, or has U+0000, a control character or a non-character")
 		return ""
 	}
-	return s
+	return string(v)
 }
 
 // validText reports whether v is UTF-8 without U+0000; utf8.Valid refuses

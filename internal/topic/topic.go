@@ -13,6 +13,10 @@ import (
 // 4.8.2): $share/GROUP/FILTER.
 const SharePrefix = "$share/"
 
+// ErrShare is what is wrong with a filter that has the form of one, but not that
+// of a shared subscription.
+var ErrShare = errors.New("a shared subscription is $share/GROUP/FILTER, and GROUP has no wildcards")
+
 // CheckName reports what is wrong with s as a topic name to publish to (MQTT
 // 5.0, section 4.7).
 func CheckName(s string) error {
@@ -38,13 +42,6 @@ func checkFilter(s string) error {
 	if err := check(s); err != nil {
 		return err
 	}
-	if strings.HasPrefix(s, SharePrefix) {
-		group, filter, ok := strings.Cut(s[len(SharePrefix):], "/")
-		if !ok || group == "" || filter == "" || strings.ContainsAny(group, "+#") {
-			return errors.New("a shared subscription is $share/GROUP/FILTER, and GROUP has no wildcards")
-		}
-		s = filter
-	}
 	for rest, more := s, true; more; {
 		var level string
 		level, rest, more = strings.Cut(rest, "/")
@@ -54,6 +51,9 @@ func checkFilter(s string) error {
 		case level != "#" && level != "+" && strings.ContainsAny(level, "+#"):
 			return fmt.Errorf("a wildcard must be a whole level, not part of %s", quote(level))
 		}
+	}
+	if group, filter := Share(s); strings.HasPrefix(s, SharePrefix) && (group == "" || filter == "" || group == "+") {
+		return ErrShare
 	}
 	return nil
 }
