@@ -115,7 +115,7 @@ func DefaultConfig() Config {
 		TopicBytes:     1024,
 		TopicLevels:    32,
 		UserProperties: 64,
-		TopicAliases:   64,
+		TopicAliases:   10,
 		PacketRate:     1024,
 		Idle:           2 * 24 * time.Hour,
 		ReceiveMaximum: 1024,
