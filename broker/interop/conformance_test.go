@@ -1,6 +1,7 @@
 package interop
 
 import (
+	_ "embed"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -159,6 +160,11 @@ func (s strict) has(version byte, quoted string) bool {
 	return false
 }
 
+// differences is the end of the page, which no table could say.
+//
+//go:embed testdata/differences.md
+var differences string
+
 // conformancePage renders the page for people.
 func conformancePage(all []statement) []byte {
 	var b strings.Builder
@@ -185,6 +191,7 @@ func conformancePage(all []statement) []byte {
 		}
 		fmt.Fprintf(&b, "\n## %s\n\n%d statements, of which %d are shown.\n\n| MQTT- | asks for | shown by |\n|---|---|---|\n%s", v.title, count, shown, &rows)
 	}
+	b.WriteString(differences)
 	return []byte(b.String())
 }
 
