@@ -76,6 +76,7 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	opts.Denied = func(owner, client, topic string) {
 		b.guard.denials.note(identity{owner, client}, access.Publish, topic)
 	}
+	opts.Overrun = overrun
 	opts.Durability = cfg.durability // Of this copy: b.cfg changes when it is read anew.
 	var err error
 	if b.guard, err = newGuard(b, &cfg); err != nil {
@@ -289,7 +290,7 @@ func (l Limits) gate() gate.Limits {
 
 func (l Limits) delivery() delivery.Options {
 	return delivery.Options{
-		QoS0Bytes: l.QoS0Bytes, QueueMessages: l.QueueMessages, QueueBytes: l.QueueBytes,
+		QoS0Bytes: l.QoS0Bytes, QueueMessages: l.QueueMessages, QueueBytes: l.QueueBytes, UnkeptBytes: l.UnkeptBytes,
 		DropOldest: l.QueueOverflow == DropOldest, Window: l.Window, ReceiveMaximum: l.ReceiveMaximum,
 		Sessions: l.Sessions, Subscriptions: l.Subscriptions, RetainedBytes: l.RetainedBytes,
 		MaxExpiry: l.expiry(), TopicBytes: l.TopicBytes, TopicLevels: l.TopicLevels,
@@ -301,3 +302,11 @@ func (l Limits) expiry() uint32 {
 }
 
 func itoa(i int) string { return strconv.Itoa(i) }
+
+// overrun ends the connection of a client that reads too slowly for what waits for
+// it in memory.
+func overrun(l delivery.Link) {
+	if c, ok := l.(*gate.Conn); ok {
+		c.End(gate.QuotaExceeded)
+	}
+}

@@ -70,6 +70,7 @@ type Limits struct {
 	QoS0Bytes      int           `yaml:"qos0_bytes" doc:"Bytes of QoS 0 messages that wait for a slow client; beyond, the oldest are dropped and counted."`
 	QueueMessages  int           `yaml:"queue_messages" doc:"QoS 1 and 2 messages that wait for one session."`
 	QueueBytes     int           `yaml:"queue_bytes" doc:"Bytes of QoS 1 and 2 messages that wait for one session."`
+	UnkeptBytes    int           `yaml:"unkept_bytes" doc:"Bytes of QoS 1 and 2 messages that wait in memory for a client whose session ends with its connection; beyond, both end."`
 	QueueOverflow  QueueOverflow `yaml:"queue_overflow" doc:"At these limits: reject the publisher, or drop the oldest message and count it."`
 	SessionExpiry  time.Duration `yaml:"session_expiry" doc:"Longest life of a session without a connection."`
 	Sessions       int           `yaml:"sessions" doc:"Sessions in all."`
@@ -123,6 +124,7 @@ func DefaultConfig() Config {
 		QoS0Bytes:      4 << 20,
 		QueueMessages:  1_000_000,
 		QueueBytes:     256 << 20,
+		UnkeptBytes:    8 << 20,
 		QueueOverflow:  Reject,
 		SessionExpiry:  60 * 24 * time.Hour,
 		Sessions:       10_000,
@@ -197,6 +199,7 @@ func (l Limits) validate() error {
 	check("qos0_bytes", l.QoS0Bytes, 1024, big)
 	check("queue_messages", l.QueueMessages, 1, big)
 	check("queue_bytes", l.QueueBytes, 1024, big)
+	check("unkept_bytes", l.UnkeptBytes, 1024, big)
 	check("sessions", l.Sessions, 1, big)
 	check("subscriptions", l.Subscriptions, 1, big)
 	check("connections", l.Connections, 1, big)

@@ -16,7 +16,7 @@ import (
 // options has limits that no test meets by accident.
 func options() Options {
 	return Options{
-		QoS0Bytes: 1 << 20, QueueMessages: 1 << 20, QueueBytes: 1 << 30, Window: 100, ReceiveMaximum: 100,
+		QoS0Bytes: 1 << 20, QueueMessages: 1 << 20, QueueBytes: 1 << 30, UnkeptBytes: 1 << 30, Window: 100, ReceiveMaximum: 100,
 		Sessions: 1000, Subscriptions: 100, RetainedBytes: 1 << 20, MaxExpiry: math.MaxUint32 - 1,
 		TopicBytes: 1024, TopicLevels: 32,
 	}

@@ -25,6 +25,7 @@ type Options struct {
 	QoS0Bytes      int    // QoS 0 messages that wait for one session; the oldest are dropped
 	QueueMessages  int    // QoS 1 and 2 messages that wait for one session
 	QueueBytes     int    // their bytes
+	UnkeptBytes    int    // of QoS 1 and 2 messages that wait for a session that ends with its connection
 	DropOldest     bool   // at these limits: drop the oldest, instead of refusing the newest
 	Each           bool   // one delivery for each matching subscription of a session, instead of one in all
 	Window         int    // QoS 1 and 2 messages on their way to one client
@@ -52,6 +53,10 @@ type Options struct {
 	// Denied is told of each message that its publisher may not publish: who that
 	// is, its client id, and the topic. It may be nil, and must be quick.
 	Denied func(owner, clientID, topic string)
+
+	// Overrun ends the connection of a session that has more than UnkeptBytes. It
+	// must not block.
+	Overrun func(link Link)
 
 	// Refused is told of each command that was refused. It may publish.
 	Refused func(m *Message, why Refusal)
@@ -121,6 +126,9 @@ func New(j journal.Journal, opts Options, log *slog.Logger) *Engine {
 	}
 	if opts.Denied == nil {
 		opts.Denied = func(string, string, string) {}
+	}
+	if opts.Overrun == nil {
+		opts.Overrun = func(l Link) { l.Kick() }
 	}
 	if opts.Refused == nil {
 		opts.Refused = func(*Message, Refusal) {}

@@ -295,6 +295,7 @@ func (e *Engine) end(s *Session) {
 	s.mu.Lock()
 	s.stopTimers()
 	s.ended = true
+	s.countLost()
 	s.queue, s.sent, s.received = ring[item]{}, ring[item]{}, nil
 	s.recordEnded()
 	e.raise(s.next)

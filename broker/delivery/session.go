@@ -51,6 +51,8 @@ type Session struct {
 	bytes0  int        // of QoS 0 messages in queue
 	bytes   int        // of QoS 1 and 2 messages in queue
 	count   int        // of QoS 1 and 2 messages in queue
+	unkept  int        // of bytes: of messages that are in memory alone
+	lost    bool       // it has had more than it may, and takes nothing more
 
 	received map[uint16]owned // QoS 2 ids of the client that PUBREL has not released
 	flows    journal.Ticket   // of the newest record that a PUBREL or PUBCOMP waits for
@@ -110,10 +112,11 @@ func (it *item) where() journal.Place {
 type flags byte
 
 const (
-	retained flags = 1 << iota // goes out with RETAIN set
-	pinned                     // must not be dropped: it answers a SUBSCRIBE
-	released                   // PUBREC was seen: only PUBREL is sent from now on
-	done                       // acknowledged out of order
+	retained     flags = 1 << iota // goes out with RETAIN set
+	pinned                         // must not be dropped: it answers a SUBSCRIBE
+	released                       // PUBREC was seen: only PUBREL is sent from now on
+	done                           // acknowledged out of order
+	inMemoryOnly                   // counts for Options.UnkeptBytes
 )
 
 // An Out is what Next gives a connection to send.
@@ -169,7 +172,7 @@ func (s *Session) durable() bool { return s.lasts.Load() }
 func (s *Session) push(it *item) (wake Link, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || s.link == nil && it.qos == 0 {
+	if s.ended || s.lost || s.link == nil && it.qos == 0 {
 		return nil, false
 	}
 	if it.tag.of() != nil {
@@ -192,6 +195,10 @@ func (s *Session) push(it *item) (wake Link, ok bool) {
 		s.idle = false
 		wake = s.link
 	}
+	if s.overruns() {
+		s.lost = true
+		wake = overrun{s.link, s.engine.opts.Overrun}
+	}
 	return wake, true
 }
 
@@ -200,6 +207,7 @@ func (s *Session) pushQoS(it *item) {
 	s.next++
 	s.count++
 	s.bytes += it.bytes()
+	s.bookUnkept(it)
 	if s.link == nil || s.queue.len() > longQueue {
 		it.m = it.m.kept()
 	}
@@ -228,7 +236,7 @@ func (s *Session) checkFull() {
 	if !o.DropOldest {
 		most--
 	}
-	if full := s.count > most || s.bytes > o.QueueBytes; full != s.full.Load() {
+	if full := s.count > most || s.bytes > o.QueueBytes || o.DropOldest && s.overUnkept(); full != s.full.Load() {
 		s.full.Store(full)
 	}
 }
@@ -294,6 +302,9 @@ func (s *Session) unbook(it *item) {
 	}
 	s.count--
 	s.bytes -= it.bytes()
+	if it.flags&inMemoryOnly != 0 {
+		s.unkept -= it.bytes()
+	}
 	s.checkFull()
 }
 

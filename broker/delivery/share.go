@@ -64,7 +64,7 @@ func (g *group) load(x *member, qos byte) (l load, ok bool) {
 	defer s.mu.Unlock()
 	online := x.here && s.link != nil
 	full := qos > 0 && s.full.Load()
-	if !online && qos == 0 || full && s.overfull() {
+	if s.lost || !online && qos == 0 || full && s.overfull() {
 		return 0, false
 	}
 	l = load(s.queue.len() - s.dropped)

@@ -30,7 +30,7 @@ func limits() *Limits {
 
 func engine(j journal.Journal) *delivery.Engine {
 	return delivery.New(j, delivery.Options{
-		QoS0Bytes: 1 << 20, QueueMessages: 1 << 20, QueueBytes: 1 << 30, Window: 100, ReceiveMaximum: 10,
+		QoS0Bytes: 1 << 20, QueueMessages: 1 << 20, QueueBytes: 1 << 30, UnkeptBytes: 1 << 30, Window: 100, ReceiveMaximum: 10,
 		Sessions: 1000, Subscriptions: 100, RetainedBytes: 1 << 20, MaxExpiry: 1000, TopicBytes: 100, TopicLevels: 8,
 	}, slog.New(slog.DiscardHandler))
 }
