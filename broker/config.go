@@ -124,7 +124,7 @@ func DefaultConfig() Config {
 		QoS0Bytes:      4 << 20,
 		QueueMessages:  1_000_000,
 		QueueBytes:     256 << 20,
-		UnkeptBytes:    8 << 20,
+		UnkeptBytes:    18 << 20,
 		QueueOverflow:  Reject,
 		SessionExpiry:  60 * 24 * time.Hour,
 		Sessions:       10_000,

@@ -8,7 +8,7 @@ import (
 const (
 	// hello5 asks for response information, with a keep-alive of a minute.
 	hello5   = "\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x02\x19\x01\x00\x01c"
-	welcome5 = "\x21\x04\x00\x27\x00\x10\x00\x00\x22\x00\x40" // The limits by default.
+	welcome5 = "\x21\x04\x00\x27\x00\x10\x00\x00\x22\x00\x0a" // The limits by default.
 )
 
 func TestResponseInformation(t *testing.T) {
