@@ -1,9 +1,10 @@
 package topic
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -124,7 +125,7 @@ func TestShare(t *testing.T) {
 
 // TestTreeModel compares the tree, while it grows and shrinks, with a list.
 func TestTreeModel(t *testing.T) {
-	level := rapid.SampledFrom([]string{"a", "b", "", "+", "$x"})
+	level := rapid.SampledFrom([]string{"a", "b", "ab", "", "+", "$x"})
 	path := rapid.Custom(func(t *rapid.T) string {
 		p := strings.Join(rapid.SliceOfN(level, 1, 4).Draw(t, "levels"), "/")
 		if rapid.Bool().Draw(t, "all") {
@@ -168,22 +169,55 @@ func TestTreeModel(t *testing.T) {
 				if !slices.Equal(got, want) {
 					t.Fatalf("Match(%q) = %q, want %q", name, got, want)
 				}
-				if len(model) == 0 && tree.children != nil {
-					t.Fatalf("empty tree keeps %+v", tree.children)
+				filter := path.Draw(t, "filter")
+				got, want = nil, nil
+				tree.Select(filter, func(_ string, v *string) bool { got = append(got, *v); return true })
+				for p := range model {
+					if Match(filter, p) {
+						want = append(want, p)
+					}
+				}
+				slices.Sort(got)
+				slices.Sort(want)
+				if !slices.Equal(got, want) {
+					t.Fatalf("Select(%q) = %q, want %q", filter, got, want)
+				}
+				if n := tree.nodes(); n > 2*len(model) {
+					t.Fatalf("%d nodes for %d paths", n, len(model))
 				}
 			},
 		})
 	})
 }
 
-// TestTreeIsSmall adds filters as deep as strangers may make them: what the tree
-// takes for a level must be a few words, and not a map.
-func TestTreeIsSmall(t *testing.T) {
-	const filters, levels, allowed = 1000, 32, 100
-	deep := make([]string, filters)
-	for i := range deep {
-		deep[i] = strconv.Itoa(i) + strings.Repeat("/+", levels-1)
+// nodes returns how many are below t.
+func (t *Tree[T]) nodes() (n int) {
+	t.children.all(func(child *Tree[T]) bool {
+		n += 1 + child.nodes()
+		return true
+	})
+	return n
+}
+
+// deepFilters have as many levels as strangers may give them. All match the same
+// names, and branch off from one another anywhere.
+func deepFilters(n int) []string {
+	source := rand.New(rand.NewPCG(1, 1))
+	filters := make([]string, n)
+	for i := range filters {
+		for range 31 {
+			filters[i] += []string{"a/", "+/"}[source.IntN(2)]
+		}
+		filters[i] += "#"
 	}
+	return filters
+}
+
+// TestTreeIsSmall adds deep filters: each costs a few words, and not some for each
+// of its levels.
+func TestTreeIsSmall(t *testing.T) {
+	const allowed = 300
+	deep := deepFilters(1000)
 	var tree Tree[[]int]
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -191,10 +225,32 @@ func TestTreeIsSmall(t *testing.T) {
 		tree.At(f)
 	}
 	runtime.ReadMemStats(&after)
-	if each := (after.TotalAlloc - before.TotalAlloc) / (filters * levels); each > allowed {
-		t.Errorf("%d bytes for each level of a filter, want at most %d", each, allowed)
+	if each := int(after.TotalAlloc-before.TotalAlloc) / len(deep); each > allowed {
+		t.Errorf("%d bytes for each filter, want at most %d", each, allowed)
 	}
 	runtime.KeepAlive(&tree)
+}
+
+func BenchmarkMatchDeep(b *testing.B) {
+	var tree Tree[[]int]
+	for _, f := range deepFilters(4000) {
+		tree.At(f)
+	}
+	name := strings.Repeat("a/", 31) + "b"
+	for b.Loop() {
+		tree.Match(name, func(string, *[]int) {})
+	}
+}
+
+func BenchmarkMatchWide(b *testing.B) {
+	var tree Tree[[]int]
+	for i := range 10_000 {
+		tree.At(fmt.Sprint("site/", i%100, "/dev/", i))
+		tree.At(fmt.Sprint("site/+/dev/", i/10))
+	}
+	for b.Loop() {
+		tree.Match("site/5/dev/505", func(string, *[]int) {})
+	}
 }
 
 func FuzzMatch(f *testing.F) {
