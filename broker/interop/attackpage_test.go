@@ -74,7 +74,7 @@ within 5 s, with the right reason code. What is beyond its budget is in bold.
 - **gone after**: the longest time from the attack to the end of the connection, or to the answer for those who may stay.
 
 ` + "`go test ./broker/interop -run 'TestAttacks$' -update` makes this page. Memory, life and reason codes fail the test; times fail it\n" +
-	"beyond ten times their budgets, since a machine may have more to do." + `
+	"only far beyond their budgets, since a machine may have more to do." + `
 
 | | attack | attackers | what became of them | gone after | memory | p99 of the bystander |
 |---|---|---|---|---|---|---|

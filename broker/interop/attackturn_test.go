@@ -100,10 +100,10 @@ func acknowledgements(k kind, first, end int) []byte {
 // wrongAlias uses topic aliases that cannot be, and those that could be but were
 // not set on this connection.
 func wrongAlias(a *arena) {
-	for _, alias := range []uint16{0, 1, 64, 65, 1000, 65535} {
+	for _, alias := range []uint16{0, 1, 10, 11, 1000, 65535} {
 		props := properties{number(topicAlias, alias)}
 		a.strike(v5, message{props: props}.packet(v5).bytes())
-		if alias == 0 || alias > 64 {
+		if alias == 0 || alias > 10 {
 			a.strike(v5, message{topic: "a", props: props}.packet(v5).bytes())
 		}
 	}
