@@ -196,25 +196,27 @@ func (*replay) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 
 var ping = []byte{pingreq << 4, 0}
 
-// TestStrictRows judges every row, with a PINGREQ behind it that must be reached
-// if the packet is accepted.
+// check judges a row, with a PINGREQ behind it that must be reached if the packet
+// is accepted.
+func (r row) check(t *testing.T) {
+	j := judge(t, append(append(unhex(hellos[r.version]), r.packet...), ping...))
+	if got := j.verdict(); got != r.verdict {
+		t.Fatalf("%x is answered with %s (%v), want %s", r.packet, got, j.err, r.verdict)
+	}
+	if r.verdict == "ok" {
+		r.accepted(t, j)
+	} else {
+		r.refused(t, j)
+	}
+}
+
 func TestStrictRows(t *testing.T) {
 	all := rows(t)
 	if len(all) < 250 {
 		t.Errorf("%d rows, want 250 at least", len(all))
 	}
 	for _, r := range all {
-		t.Run(r.name, func(t *testing.T) {
-			j := judge(t, append(append(unhex(hellos[r.version]), r.packet...), ping...))
-			if got := j.verdict(); got != r.verdict {
-				t.Fatalf("%x is answered with %s (%v), want %s", r.packet, got, j.err, r.verdict)
-			}
-			if r.verdict == "ok" {
-				r.accepted(t, j)
-			} else {
-				r.refused(t, j)
-			}
-		})
+		t.Run(r.name, r.check)
 	}
 }
 
