@@ -161,3 +161,23 @@ func retained(t *testing.T, c bridge.Client, topic string) (found bool) {
 	<-end
 	return found
 }
+
+// TestLongestTopic has topics that no packet could carry: clients within the process
+// could say them.
+func TestLongestTopic(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Root = "edge/n"
+	cfg.Listeners = []Listener{{URL: "tcp://127.0.0.1:0"}}
+	cfg.Limits.TopicBytes = 65535
+	c := startWith(t, cfg).Bridge("relay")
+	const root = "edge/n/relay/"
+	for n, want := range map[int]bool{65535: true, 65536: false} {
+		topic := root + strings.Repeat("a", n-len(root))
+		if err := c.Publish(t.Context(), message1(topic)); (err == nil) != want {
+			t.Errorf("publish to %d bytes: %.200v, want allowed: %t", n, err, want)
+		}
+		if err := c.Subscribe(t.Context(), topic, func(bridge.Message) {}); (err == nil) != want {
+			t.Errorf("subscribe to %d bytes: %.200v, want allowed: %t", n, err, want)
+		}
+	}
+}
