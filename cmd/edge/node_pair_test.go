@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,8 +54,8 @@ func TestPairings(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				open := false
-				p := &pairings{open: func(o bool) { open = o }}
+				var open atomic.Bool
+				p := &pairings{open: open.Store}
 				defer p.close()
 				s := p.begin(false)
 				tt.do(t, p, s)
@@ -62,13 +63,13 @@ func TestPairings(t *testing.T) {
 				if got := p.state(s.ID); got.State != tt.state || got.Code != "" {
 					t.Errorf("it is %+v, want %s", got, tt.state)
 				}
-				if open != tt.open {
-					t.Errorf("open for clients: %t, want %t", open, tt.open)
+				if open.Load() != tt.open {
+					t.Errorf("open for clients: %t, want %t", open.Load(), tt.open)
 				}
 				time.Sleep(2 * pairingGrace)
 				synctest.Wait()
-				if open != tt.later {
-					t.Errorf("later open for clients: %t, want %t", open, tt.later)
+				if open.Load() != tt.later {
+					t.Errorf("later open for clients: %t, want %t", open.Load(), tt.later)
 				}
 			})
 		})
