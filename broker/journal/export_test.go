@@ -47,3 +47,9 @@ func Dump(fs FS) string {
 	}
 	return b.String()
 }
+
+// Decode reads the body of a record.
+func Decode(kind Kind, body []byte) (*Record, error) { return new(decoder).decode(kind, body) }
+
+// AppendBody writes one.
+func AppendBody(b []byte, r *Record) []byte { return appendBody(b, r) }
