@@ -27,7 +27,8 @@ type attack struct {
 // attacks are all of them, in the order of their numbers. Those of one kind are in
 // a file of their own.
 func attacks() []attack {
-	all := slices.Concat(nobody(), packetAttacks(), turnAttacks(), shapeAttacks(), webAttacks())
+	all := slices.Concat(nobody(), packetAttacks(), turnAttacks(), shapeAttacks(), webAttacks(),
+		flowAttacks(), pileAttacks(), whoAttacks(), sideAttacks())
 	slices.SortStableFunc(all, func(x, y attack) int { return x.number - y.number })
 	return all
 }

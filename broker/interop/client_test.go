@@ -29,6 +29,7 @@ type login struct {
 	name      string  // of the protocol, if it is to be wrong
 	id        string
 	user      string // its name, if it has one
+	password  string // his, if he has one
 	keep      bool   // the session outlives its connection
 	keepAlive uint16
 	will      *message // its properties are will properties
@@ -62,6 +63,9 @@ func (l login) packet() packet {
 	if l.user != "" {
 		b = appendString(b, l.user)
 	}
+	if l.password != "" {
+		b = appendString(b, l.password)
+	}
 	return packet{kind: cCONNECT, body: b}
 }
 
@@ -72,6 +76,9 @@ func (l login) flags() byte {
 	}
 	if l.user != "" {
 		flags |= 0x80
+	}
+	if l.password != "" {
+		flags |= 0x40
 	}
 	if l.will != nil {
 		flags |= 0x04 | l.will.qos<<3
