@@ -73,7 +73,7 @@ type Limits struct {
 	UnkeptBytes    int           `yaml:"unkept_bytes" doc:"Bytes of QoS 1 and 2 messages that wait in memory for a client whose session ends with its connection; beyond, both end."`
 	QueueOverflow  QueueOverflow `yaml:"queue_overflow" doc:"At these limits: reject the publisher, or drop the oldest message and count it."`
 	SessionExpiry  time.Duration `yaml:"session_expiry" doc:"Longest life of a session without a connection."`
-	Sessions       int           `yaml:"sessions" doc:"Sessions in all."`
+	Sessions       int           `yaml:"sessions" doc:"Sessions in all; beyond, none begins that outlives its connection."`
 	Subscriptions  int           `yaml:"subscriptions" doc:"Subscriptions of one session."`
 	Connections    int           `yaml:"connections" doc:"Connections in all."`
 	RetainedBytes  int           `yaml:"retained_bytes" doc:"Bytes of retained messages in all."`

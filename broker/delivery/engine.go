@@ -30,7 +30,7 @@ type Options struct {
 	Each           bool   // one delivery for each matching subscription of a session, instead of one in all
 	Window         int    // QoS 1 and 2 messages on their way to one client
 	ReceiveMaximum int    // QoS 2 ids that one client may own
-	Sessions       int    // sessions in all
+	Sessions       int    // sessions in all; beyond, none begins that outlives its connection
 	Subscriptions  int    // subscriptions of one session
 	RetainedBytes  int    // retained messages in all
 	MaxExpiry      uint32 // seconds; the longest expiry of a session

@@ -57,7 +57,7 @@ func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err
 	s = &Session{engine: e, id: o.ID, owner: o.Owner, next: e.floor.Load(), flows: ended, subs: make(map[string]journal.Subscription)}
 	s.places.first = s.next
 	e.mu.Lock()
-	if len(e.sessions) >= e.opts.Sessions {
+	if o.Expiry > 0 && len(e.sessions) >= e.opts.Sessions {
 		e.mu.Unlock()
 		release()
 		return nil, false, nil, ErrTooManySessions

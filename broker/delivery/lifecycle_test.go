@@ -225,10 +225,11 @@ func TestTooMany(t *testing.T) {
 		t.Errorf("the first one again: %v", err)
 	}
 	connect(t, e, "b", Opening{})
-	if _, _, _, err := e.Begin(Opening{ID: "c"}); !errors.Is(err, ErrTooManySessions) {
+	if _, _, _, err := e.Begin(Opening{ID: "c", Expiry: 1}); !errors.Is(err, ErrTooManySessions) {
 		t.Errorf("third session: %v, want %v", err, ErrTooManySessions)
 	}
-	connect(t, e, "a", Opening{}) // One that exists is not one more.
+	connect(t, e, "a", Opening{Expiry: 1}) // One that exists is not one more.
+	connect(t, e, "c", Opening{})          // The number of connections bounds those that end with theirs.
 }
 
 func TestRetained(t *testing.T) {
