@@ -194,21 +194,22 @@ func (a *arena) strikeFirst(v version, b []byte) {
 }
 
 // blow sends b and then PINGREQ, which is answered if b is found to be in order.
-func (a *arena) blow(c *client, b []byte) {
+func (a *arena) blow(c *client, b []byte) (fate string) {
 	a.Helper()
 	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
 	_, _ = c.conn.Write(append(slices.Clip(b), pinged...)) // the broker may have closed before the end
-	a.watch(c)
+	return a.watch(c)
 }
 
 // watch waits until the broker has ended c or answered its PINGREQ, and notes
 // which, and how long that has taken.
-func (a *arena) watch(c *client) {
+func (a *arena) watch(c *client) (fate string) {
 	a.Helper()
 	began := time.Now()
-	fate := c.fate()
+	fate = c.fate()
 	a.note(fate, time.Since(began))
 	c.drop()
+	return fate
 }
 
 // note adds what has become of an attacker, and how long he was there after the

@@ -99,7 +99,7 @@ func (a *arena) flood(m message, count int) {
 	for i := range count {
 		m.id = uint16(i%60_000 + 1)
 		c.post(m)
-		if left++; m.qos > 0 && left == 100 {
+		if left++; m.qos > 0 && (left == 100 || i == count-1) {
 			for ; left > 0; left-- {
 				c.finish()
 			}

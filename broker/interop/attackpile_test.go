@@ -37,13 +37,12 @@ func pileSessions(a *arena) {
 	const many, at = 60_000, 16
 	subscribe := packet{cSUBSCRIBE, 2, append(appendString([]byte{0, 1, 0}, "queue"), 1)}.bytes()
 	a.crowd(at, func(a *arena, i int) {
-		for n := range many / at {
+		for n, refused := 0, 0; n < many/at && refused < 50; n++ { // It is not getting better.
 			c := a.dial(a)
 			c.v = v5
 			l := login{version: v5, id: fmt.Sprint(i, " of ", n), keep: true, props: properties{forever}}
-			a.blow(c, append(l.packet().bytes(), subscribe...))
-			if a.fates["0x97"] > 1000 {
-				return // It is not getting better.
+			if a.blow(c, append(l.packet().bytes(), subscribe...)) == "0x97" {
+				refused++
 			}
 		}
 	})
