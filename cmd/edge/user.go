@@ -45,7 +45,10 @@ func (u *usersOf) edit(ctx context.Context, change func(login.Users) (login.User
 	if e, ok := errors.AsType[codedError](err); ok && e.code == exitUnreachable {
 		// It will read the file when it starts, and cannot know then who it was.
 		by := author{Who: "uid:" + strconv.Itoa(os.Getuid()), From: "command line"}
-		return auditLog{dir: dir}.writeUsers(by, before, after)
+		if err := (auditLog{dir: dir}).writeUsers(by, before, after); err != nil {
+			return fmt.Errorf("the users are changed, but the audit does not say so: %w", err)
+		}
+		return nil
 	}
 	if err == nil && !r.OK {
 		err = errors.New(r.Error)
