@@ -1,9 +1,14 @@
 package gate
 
 import (
+	"errors"
+	"io"
+	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
+
+	"edge/broker/journal"
 )
 
 // TestDecodersDoNotAllocate has the packets of message flows: their decoders are
@@ -53,6 +58,26 @@ func TestConnectAllocatesWhatItIs(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		if n := (after.TotalAlloc - before.TotalAlloc) / runs; n > 2*size {
 			t.Errorf("%s makes %d bytes of %d", strings.TrimSpace(packet), n, len(body))
+		}
+	}
+}
+
+// TestAnnouncedIsNotAllocated begins packets that would be long: a client gets
+// memory for what it sends, and not for what it says it will.
+func TestAnnouncedIsNotAllocated(t *testing.T) {
+	const allowed = 4 << 10
+	for _, head := range []string{"30 64 00", "30 e0d403 00", "30 c0843d 00"} { // 100 bytes, 60 000, 1 000 000
+		c := New(&replay{in: unhex(head)}, engine(journal.Memory{}), limits(), slog.New(slog.DiscardHandler))
+		c.connect, c.in.packetLimit = new(Connect), 1<<20
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _, err := c.packet()
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v, want the end of the input", head, err)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > allowed {
+			t.Errorf("%s: %d bytes were allocated, want at most %d", head, n, allowed)
 		}
 	}
 }

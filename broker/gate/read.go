@@ -166,10 +166,10 @@ func (c *Conn) packet() (raw, body []byte, err error) {
 			case n > 0 && total <= len(b):
 				in.r += total
 				return b[:total:total], b[1+n : total : total], nil
-			case n > 0 && total > maxBuffer:
+			case n > 0 && total > maxBuffer && len(b) >= maxBuffer/4:
 				return c.large(total, 1+n)
-			case n > 0:
-				in.room(total)
+			case n > 0: // Memory grows with what comes, not with what was announced.
+				in.room(min(total, 4*len(b)))
 			}
 		}
 		if err := c.fill(); err != nil {
@@ -178,8 +178,8 @@ func (c *Conn) packet() (raw, body []byte, err error) {
 	}
 }
 
-// large reads a packet of total bytes that does not fit into the buffer. Memory
-// grows with what comes, not with what was announced.
+// large reads a packet of total bytes that does not fit into the buffer, of which
+// a part has come.
 func (c *Conn) large(total, head int) (raw, body []byte, err error) {
 	in := &c.in
 	raw = append(make([]byte, 0, 2*maxBuffer), in.buf[in.r:in.w]...)

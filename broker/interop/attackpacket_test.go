@@ -126,10 +126,13 @@ func wrongLength(a *arena) {
 			}
 		}
 	}
-	a.crowd(2*len(versions), func(a *arena, i int) {
-		v := versions[i/2]
-		p := specimens(v)[i%2]
-		a.hit(v, append(appendVarint(p.bytes()[:1], len(p.body)+100), p.body...))
+	a.crowd(1000, func(a *arena, i int) {
+		v, length := versions[i%len(versions)], []int{100, 60_000, 1_000_000}[i/len(versions)%3]
+		a.hit(v, appendVarint([]byte{byte(cPUBLISH) << 4}, length))
+	})
+	a.crowd(len(versions), func(a *arena, i int) {
+		p := specimens(versions[i])[0]
+		a.hit(versions[i], append(appendVarint(p.bytes()[:1], len(p.body)+100), p.body...))
 	})
 }
 
