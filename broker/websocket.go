@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,24 +70,38 @@ func (l *listener) upgrade() http.HandlerFunc {
 func isMQTT(subprotocol string) bool { return slices.Contains(subprotocols, subprotocol) }
 
 func (l *listener) upgrader() *websocket.Upgrader {
-	up := &websocket.Upgrader{
+	return &websocket.Upgrader{
 		HandshakeTimeout: l.b.limits.ConnectTimeout,
 		ReadBufferSize:   512,
 		WriteBufferSize:  4096,
 		WriteBufferPool:  new(sync.Pool),
 		Subprotocols:     subprotocols,
-	}
-	if len(l.cfg.Origins) > 0 {
-		up.CheckOrigin = func(r *http.Request) bool {
+		CheckOrigin: func(r *http.Request) bool {
 			origin := r.Header.Get("Origin")
 			return origin == "" || slices.Contains(l.cfg.Origins, origin) || sameHost(origin, r.Host)
-		}
+		},
 	}
-	return up
 }
 
+// sameHost reports whether a page is of the very host that it connects to. Whoever
+// has a name can have it resolved to this machine, so that a page of his seems to
+// be of the same host (DNS rebinding): without TLS, which knows names, it must be
+// an address, or the name that this machine has.
 func sameHost(origin, host string) bool {
-	return origin == "http://"+host || origin == "https://"+host
+	return origin == "https://"+host || origin == "http://"+host && isOurs(host)
+}
+
+// isOurs reports whether host, perhaps with a port, cannot be a name of somebody else.
+func isOurs(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || host == "localhost" {
+		return true
+	}
+	here, err := os.Hostname()
+	name := strings.TrimSuffix(strings.ToLower(host), ".local")
+	return err == nil && name == strings.ToLower(here)
 }
 
 // shutdown ends the HTTP server. Requests may still be answered; connections

@@ -118,6 +118,11 @@ func TestWebSocketRequests(t *testing.T) {
 	from := func(origin string) http.Header {
 		return http.Header{"Sec-Websocket-Protocol": {"mqtt"}, "Origin": {origin}}
 	}
+	at := func(host, scheme string) http.Header { // a page of the host that it connects to
+		h := from(scheme + "://" + host)
+		h.Set("Host", host)
+		return h
+	}
 	for _, tt := range []struct {
 		path   string
 		header http.Header
@@ -131,6 +136,13 @@ func TestWebSocketRequests(t *testing.T) {
 		{"/mqtt", nil, http.StatusBadRequest}, // MQTT-6.0.0-3
 		{"/mqtt", offer("chat"), http.StatusBadRequest},
 		{"/mqtt", from("https://evil.example"), http.StatusForbidden},
+		{"/mqtt", from("http://evil.example"), http.StatusForbidden},
+		{"/mqtt", at("evil.example", "http"), http.StatusForbidden}, // DNS rebinding
+		{"/mqtt", at("127.0.0.1.evil.example:1", "http"), http.StatusForbidden},
+		{"/mqtt", at("evil.example", "https"), http.StatusSwitchingProtocols}, // a proxy has its certificate
+		{"/mqtt", at("localhost", "http"), http.StatusSwitchingProtocols},
+		{"/mqtt", at("[::1]:8083", "http"), http.StatusSwitchingProtocols},
+		{"/mqtt", at(strings.ToUpper(hostname(t))+".local:8083", "http"), http.StatusSwitchingProtocols},
 		{"/", offer("mqtt"), http.StatusNotFound},
 		{"/mqtt/", offer("mqtt"), http.StatusNotFound},
 	} {
@@ -146,6 +158,15 @@ func TestWebSocketRequests(t *testing.T) {
 	if got := closing(t, plain); !strings.HasPrefix(got, "HTTP/1.1 400 ") {
 		t.Errorf("a plain request is answered %q and then closed", got)
 	}
+}
+
+func hostname(t testing.TB) string {
+	t.Helper()
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // memory returns the resident memory of the broker in bytes.
