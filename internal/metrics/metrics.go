@@ -110,7 +110,7 @@ const (
 	// process may have open.
 	maxConnections = 16
 	maxHeader      = 4 << 10 // bytes
-	readTime       = 5 * time.Second
+	readTime       = 4500 * time.Millisecond // who asks slowly is gone within 5 s
 	writeTime      = 10 * time.Second
 	idleTime       = 2 * time.Minute
 )
