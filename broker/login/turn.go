@@ -14,8 +14,8 @@ const (
 
 	// maxGarbage is how much memory hashes may leave to the collector. By
 	// itself it comes when the heap has doubled, which on a busy hub is after
-	// dozens of hashes.
-	maxGarbage = 64 << 20
+	// dozens of hashes. One of DefaultCost takes 19 MiB.
+	maxGarbage = 32 << 20
 
 	// minGarbage is what is worth a collection.
 	minGarbage = 1 << 20
