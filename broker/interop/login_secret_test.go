@@ -70,7 +70,8 @@ func (n *notary) files() {
 // judge looks for passwords in all that was kept.
 func (n *notary) judge() {
 	n.t.Helper()
-	forms := []string{planted, hex.EncodeToString([]byte(planted)), strings.Trim(fmt.Sprint([]byte(planted)), "[]")}
+	numbers := strings.Trim(fmt.Sprintf("%d", []byte(planted)), "[]")
+	forms := []string{planted, hex.EncodeToString([]byte(planted)), numbers}
 	for skip := range 3 { // In base64 it looks different at each place.
 		coded := base64.RawStdEncoding.EncodeToString([]byte("xxx"[:skip] + planted))
 		forms = append(forms, coded[[]int{0, 2, 3}[skip]:len(coded)-1])

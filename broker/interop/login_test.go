@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -114,7 +115,7 @@ func TestGuessing(t *testing.T) {
 		name  string
 		guess func(i int) attempt
 	}{
-		{"one user from one address", func(i int) attempt { return attempt{from: attacker, user: "anna"} }},
+		{"one user from one address", func(int) attempt { return attempt{from: attacker, user: "anna"} }},
 		{"many users from one address", func(i int) attempt { return attempt{from: attacker, user: fmt.Sprint("user", i)} }},
 		{"one user from many addresses", func(i int) attempt { return attempt{from: loopback(3, i%250), user: "anna"} }},
 	} {
@@ -171,7 +172,10 @@ const grid = 250 * time.Millisecond
 // kinds, and of none.
 func TestAnswersTellNothing(t *testing.T) {
 	t.Parallel()
-	const each = 40
+	each := 40
+	if race || bits.UintSize == 32 { // A hash takes many times as long.
+		each = 10
+	}
 	generated, slow := users.HashGenerated(users.GenerateSecret()), chosen("a password")
 	salt, sum := hashOf(t, "imported")
 	imported, err := users.ParseHash("$7$101$" + salt + "$" + sum)
@@ -201,7 +205,9 @@ func TestAnswersTellNothing(t *testing.T) {
 		least, most = min(least, m), max(most, m)
 	}
 	t.Logf("medians of %d each: %v", each, medians)
-	if most-least > grid {
+	// Where hashing takes long, how many wait at a time says more than one step of the
+	// grid. An answer without hashing would be far off even so.
+	if most-least > max(grid, most/2) {
 		t.Errorf("the medians are not on one step of %v: %v", grid, medians)
 	}
 }
@@ -213,7 +219,7 @@ func (s *server) medians(t testing.TB, attempts []attempt) map[string]time.Durat
 	times := make(map[string][]time.Duration)
 	var mu sync.Mutex
 	var g errgroup.Group
-	g.SetLimit(3)
+	g.SetLimit(2)
 	for _, a := range attempts {
 		g.Go(func() error {
 			code, after := s.try(t, a)
