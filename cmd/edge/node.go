@@ -150,9 +150,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	}
 	helpers.Go(func() { control.serve(inner) })
 	helpers.Go(func() { n.notify.watchdog(inner, n.alive) })
-	if n.rights != nil {
-		n.rights.settle()
-	}
+	n.rights.settle()
 	return n.serve(inner)
 }
 

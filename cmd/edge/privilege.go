@@ -53,50 +53,50 @@ func (p *privileges) shed(dirs ...string) error {
 
 // settle gives up the rest.
 func (p *privileges) settle() {
-	if !p.lowPorts {
+	if p != nil && !p.lowPorts {
 		p.warn(keepCapabilities(0))
 	}
 }
 
 func (p *privileges) warn(err error) {
 	ofC := errors.Is(err, errC)
-	if err != nil && !(ofC && p.toldC) {
-		p.log.Warn("runs with privileges that it does not need", "err", err)
+	if err == nil || ofC && p.toldC {
+		return
 	}
 	p.toldC = p.toldC || ofC
+	p.log.Warn("runs with privileges that it does not need", "err", err)
 }
 
 // next returns the account to become, nil to stay who one is.
 func (p *privileges) next(data string) (*account, error) {
-	root := os.Geteuid() == 0
+	uid := os.Geteuid()
 	if p.user == "" {
-		if !root {
-			return nil, nil
+		if uid == 0 {
+			p.log.Warn("runs as root, which it need not: make a user for it (useradd --system --groups gpio,dialout edge) and name it with user")
 		}
-		p.log.Warn("runs as root, which it need not: make a user for it (useradd --system --groups gpio,dialout edge) and name it with user")
-		return nil, ownedByRoot(data)
+		return nil, mayStay(uid, data)
 	}
 	a, err := findAccount(p.user)
 	switch {
 	case err != nil:
 		return nil, err
-	case a.uid == os.Geteuid():
-		return nil, nil
-	case !root:
+	case a.uid == uid:
+		return nil, mayStay(uid, data)
+	case uid != 0:
 		return nil, fmt.Errorf("become user %s: only root can; start the hub as root or as %s, or leave user out", p.user, p.user)
 	}
 	return a, nil
 }
 
-// ownedByRoot refuses a directory of somebody else: root without capabilities may
+// mayStay refuses root a directory of somebody else: without capabilities root may
 // not write there, and with them would leave files that the owner cannot read.
-func ownedByRoot(dir string) error {
+func mayStay(uid int, dir string) error {
 	owner, err := ownerOf(dir)
-	if err == nil && owner != 0 {
-		name := accountName(owner)
-		err = fmt.Errorf("data directory %s belongs to user %s: run the hub as that user, with --user %s or `user: %s` in the configuration", dir, name, name, name)
+	if err != nil || uid != 0 || owner == 0 {
+		return err
 	}
-	return err
+	name := accountName(owner)
+	return fmt.Errorf("data directory %s belongs to user %s: run the hub as that user, with --user %s or `user: %s` in the configuration", dir, name, name, name)
 }
 
 // whose explains an error of access that the user can do something about.

@@ -114,6 +114,7 @@ func TestPrivileges(t *testing.T) {
 		caps, log string
 	}{
 		{"root", 0, bare, 0, noCapability, "runs as root, which it need not: make a user"},
+		{"root that is meant to be", 0, "run --user root --listen tcp://127.0.0.1:0 --data", 0, noCapability, ""},
 		{"root and a user", 0, "run --user nobody --listen tcp://127.0.0.1:0 --data", nobody, noCapability, ""},
 		{"a user that has no name", 0, "run --user 4711 --listen tcp://127.0.0.1:0 --data", 4711, noCapability, ""},
 		{"low ports", 0, "run -c " + lowPorts + " --data", nobody, lowPortsOnly, ""},
