@@ -44,13 +44,18 @@ func (s *Session) belongs(owner string) bool {
 
 // adopt makes s the session of owner.
 func (s *Session) adopt(owner string) {
+	had := s.Owner()
+	if had == owner {
+		return
+	}
+	s.engine.mu.Lock()
+	s.engine.owns(had, -1)
+	s.engine.owns(owner, 1)
 	s.mu.Lock()
-	changed := s.owner != owner
 	s.owner = owner
 	s.mu.Unlock()
-	if changed {
-		s.authorize()
-	}
+	s.engine.mu.Unlock()
+	s.authorize()
 }
 
 // Reauthorize asks anew what everybody may do. It counts at once: for who

@@ -22,20 +22,22 @@ const Forever = math.MaxUint32
 // Options are the limits and the policy of an Engine. All limits are counts or
 // bytes and must be positive.
 type Options struct {
-	QoS0Bytes      int    // QoS 0 messages that wait for one session; the oldest are dropped
-	QueueMessages  int    // QoS 1 and 2 messages that wait for one session
-	QueueBytes     int    // their bytes
-	UnkeptBytes    int    // of QoS 1 and 2 messages that wait for a session that ends with its connection
-	DropOldest     bool   // at these limits: drop the oldest, instead of refusing the newest
-	Each           bool   // one delivery for each matching subscription of a session, instead of one in all
-	Window         int    // QoS 1 and 2 messages on their way to one client
-	ReceiveMaximum int    // QoS 2 ids that one client may own
-	Sessions       int    // sessions in all; beyond, none begins that outlives its connection
-	Subscriptions  int    // subscriptions of one session
-	RetainedBytes  int    // retained messages in all
-	MaxExpiry      uint32 // seconds; the longest expiry of a session
-	TopicBytes     int    // of a topic to publish to
-	TopicLevels    int    // of the same
+	QoS0Bytes       int    // QoS 0 messages that wait for one session; the oldest are dropped
+	QueueMessages   int    // QoS 1 and 2 messages that wait for one session
+	QueueBytes      int    // their bytes
+	UnkeptBytes     int    // of QoS 1 and 2 messages that wait for a session that ends with its connection
+	DropOldest      bool   // at these limits: drop the oldest, instead of refusing the newest
+	Each            bool   // one delivery for each matching subscription of a session, instead of one in all
+	Window          int    // QoS 1 and 2 messages on their way to one client
+	ReceiveMaximum  int    // QoS 2 ids that one client may own
+	Sessions        int    // sessions in all; beyond, none begins that outlives its connection
+	Subscriptions   int    // subscriptions of one session
+	OwnerSessions   int    // sessions of one principal; 0 is as many as there may be in all
+	OwnerQueueBytes int    // QoS 1 and 2 messages that wait for the sessions of one principal, unless the oldest are dropped; 0 is no limit but those of the sessions
+	RetainedBytes   int    // retained messages in all
+	MaxExpiry       uint32 // seconds; the longest expiry of a session
+	TopicBytes      int    // of a topic to publish to
+	TopicLevels     int    // of the same
 
 	// Command reports whether messages to a topic are commands: retained and
 	// expired ones are refused.
@@ -85,12 +87,14 @@ type Engine struct {
 	withheld atomic.Uint64 // messages that matched a subscription whose client may not receive them
 	expired  atomic.Uint64 // sessions whose time without a connection was over
 	losses   losses
+	pressure pressure
 
 	// Locks are taken in this order: mu, that of a group, that of a session.
 	drafts map[string]*draft // sessions while they are restored
 
 	mu       sync.RWMutex
 	sessions map[string]*Session
+	owners   map[string]int        // how many sessions each has
 	locals   map[*Session]struct{} // within the process, and under rules
 	filters  topic.Tree[[]subscriber]
 	shares   topic.Tree[[]*group] // by FILTER of $share/GROUP/FILTER
@@ -133,7 +137,8 @@ func New(j journal.Journal, opts Options, log *slog.Logger) *Engine {
 	if opts.Refused == nil {
 		opts.Refused = func(*Message, Refusal) {}
 	}
-	e := &Engine{opts: opts, journal: j, log: log, sessions: make(map[string]*Session), locals: make(map[*Session]struct{}), waiting: make(map[Link]struct{})}
+	e := &Engine{opts: opts, journal: j, log: log, sessions: make(map[string]*Session), owners: make(map[string]int), locals: make(map[*Session]struct{}), waiting: make(map[Link]struct{})}
+	e.pressure.qos0.Store(int64(opts.QoS0Bytes))
 	e.clock.begin()
 	j.Watch(e.committed)
 	return e

@@ -57,13 +57,12 @@ func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err
 	s = &Session{engine: e, id: o.ID, owner: o.Owner, next: e.floor.Load(), flows: ended, subs: make(map[string]journal.Subscription)}
 	s.places.first = s.next
 	e.mu.Lock()
-	if o.Expiry > 0 && len(e.sessions) >= e.opts.Sessions {
-		e.mu.Unlock()
-		release()
-		return nil, false, nil, ErrTooManySessions
-	}
-	e.sessions[o.ID] = s
+	err = e.enter(s, o.Expiry > 0)
 	e.mu.Unlock()
+	if err != nil {
+		release()
+		return nil, false, nil, err
+	}
 	s.authorize() // Now, since Reauthorize knows s from here on.
 	e.resume(s, o)
 	return s, false, release, nil
@@ -289,6 +288,7 @@ func (e *Engine) end(s *Session) {
 	e.mu.Lock()
 	if e.sessions[s.id] == s {
 		delete(e.sessions, s.id)
+		e.owns(s.Owner(), -1)
 	}
 	delete(e.locals, s)
 	e.mu.Unlock()

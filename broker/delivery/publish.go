@@ -14,7 +14,7 @@ const (
 	Accepted      Verdict = iota
 	NoSubscribers         // accepted; nobody has subscribed
 	Refused               // a command that must not be retained
-	Full                  // a queue or the store of retained messages is full
+	Full                  // a queue or the store of retained messages is full, or memory is short
 	Unavailable           // what must survive cannot be kept now
 	Denied                // the publisher may not publish to the topic
 )
@@ -25,15 +25,13 @@ type Publisher struct {
 	session *Session
 	origin  string
 	routes  map[string]*Route
+	weight  int // bytes of routes, about
 	version uint64
 	wake    []Link
 	targets []journal.Target
 	shares  []share // of the message that is being published
 	last    bool    // nobody sends again what is refused
 }
-
-// maxRoutes bounds the memory of a publisher's route cache.
-const maxRoutes = 4096
 
 // Publisher returns a publisher that acts for s.
 func (e *Engine) Publisher(s *Session) *Publisher {
@@ -43,8 +41,8 @@ func (e *Engine) Publisher(s *Session) *Publisher {
 // Route returns the route of messages to the topic with the given bytes. It is
 // valid until the next call.
 func (p *Publisher) Route(name []byte) (*Route, error) {
-	if v := p.engine.version.Load(); v != p.version || len(p.routes) > maxRoutes {
-		clear(p.routes)
+	if v := p.engine.version.Load(); v != p.version {
+		p.forget()
 		p.version = v
 	}
 	if r := p.routes[string(name)]; r != nil {
@@ -60,8 +58,17 @@ func (p *Publisher) Route(name []byte) (*Route, error) {
 	} else {
 		r = &Route{Topic: s, denied: true}
 	}
+	if p.weight += r.weight(); p.weight > p.engine.pressure.routeBytes() {
+		p.forget()
+		p.weight = r.weight()
+	}
 	p.routes[s] = r
 	return r, nil
+}
+
+func (p *Publisher) forget() {
+	clear(p.routes)
+	p.weight = 0
 }
 
 // Publish delivers m, whose topic must be that of r. id is the packet id of a
@@ -84,6 +91,9 @@ func (p *Publisher) Publish(r *Route, m *Message, id uint16) (journal.Ticket, Ve
 	if m.Retain {
 		return p.retain(r, m, id)
 	}
+	if p.presses(r, m) {
+		return 0, Full
+	}
 	t, ok := p.spread(r, m, id, r.keep && m.QoS == 2 && p.session.durable())
 	return t, verdict(r, ok)
 }
@@ -95,6 +105,9 @@ func (p *Publisher) retain(r *Route, m *Message, id uint16) (journal.Ticket, Ver
 	e := p.engine
 	e.retainedMu.Lock()
 	defer e.retainedMu.Unlock()
+	if p.pressesRetained(m) || p.presses(r, m) {
+		return 0, Full
+	}
 	slot, older, ok := e.retain(m, p.session.Owner())
 	if !ok {
 		return 0, Full

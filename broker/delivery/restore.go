@@ -268,6 +268,7 @@ func (e *Engine) adopt(id string, d *draft) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sessions[id] = s
+	e.owns(d.owner, 1)
 	for _, sub := range d.subs {
 		if shared(sub.Filter) {
 			e.join(s, &sub)

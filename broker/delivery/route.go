@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 
 	"edge/broker/journal"
 	"edge/internal/topic"
@@ -31,6 +32,12 @@ type Route struct {
 	groups  []*group
 
 	withheld uint64 // subscriptions that match, of clients that may not receive it
+}
+
+// weight returns about how many bytes r takes: topics and receivers are as many as
+// strangers like.
+func (r *Route) weight() int {
+	return 2*overhead + len(r.Topic) + len(r.targets)*int(unsafe.Sizeof(target{}))
 }
 
 // full reports whether a message of QoS 1 or 2 has no room at one of the targets.
@@ -97,8 +104,13 @@ func (e *Engine) admit(s *Session, sub journal.Subscription) (existed bool, t jo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, existed = s.subs[sub.Filter]
-	if !existed && len(s.subs) >= e.opts.Subscriptions {
+	switch {
+	case existed:
+	case len(s.subs) >= e.opts.Subscriptions:
 		return false, 0, ErrTooManySubscriptions
+	case !s.local && e.pressure.tight.Load():
+		e.pressure.subs.Add(1)
+		return false, 0, ErrNoMemory
 	}
 	if t, err = s.recordSubscribed(sub); err != nil {
 		return existed, 0, err

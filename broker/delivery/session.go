@@ -47,6 +47,7 @@ type Session struct {
 	queue   ring[item] // not sent yet, all QoS, in order
 	sent    ring[item] // QoS 1 and 2, sent and not acknowledged, in order
 	cut     uint64     // no QoS 0 message that may be dropped is in queue below this number
+	over    bool       // the sessions of its owner have too much, says Weigh
 	dropped int        // tombstones in queue
 	bytes0  int        // of QoS 0 messages in queue
 	bytes   int        // of QoS 1 and 2 messages in queue
@@ -188,7 +189,7 @@ func (s *Session) push(it *item) (wake Link, ok bool) {
 	}
 	s.queue.push(*it)
 	s.spill()
-	if s.bytes0 > s.engine.opts.QoS0Bytes {
+	if int64(s.bytes0) > s.engine.pressure.qos0.Load() {
 		s.dropSlow()
 	}
 	if s.idle {
@@ -236,7 +237,7 @@ func (s *Session) checkFull() {
 	if !o.DropOldest {
 		most--
 	}
-	if full := s.count > most || s.bytes > o.QueueBytes || o.DropOldest && s.overUnkept(); full != s.full.Load() {
+	if full := s.over || s.count > most || s.bytes > o.QueueBytes || o.DropOldest && s.overUnkept(); full != s.full.Load() {
 		s.full.Store(full)
 	}
 }
@@ -245,7 +246,8 @@ func (s *Session) checkFull() {
 // into the budget; the newest always stays.
 func (s *Session) dropSlow() {
 	s.cut = max(s.cut, s.queue.head)
-	for ; s.bytes0 > s.engine.opts.QoS0Bytes && s.cut < s.queue.tail-1; s.cut++ {
+	most := int(s.engine.pressure.qos0.Load())
+	for ; s.bytes0 > most && s.cut < s.queue.tail-1; s.cut++ {
 		it := s.queue.at(s.cut)
 		if it.gone() || it.qos > 0 || it.flags&pinned != 0 {
 			continue

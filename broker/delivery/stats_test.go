@@ -66,6 +66,7 @@ func TestStatsOfLongQueues(t *testing.T) {
 		t.Errorf("payload of messages of one size is %d, want %d", got, want)
 	}
 	e.opts.QoS0Bytes = 100 * (overhead + len("a/long/topic0:eight bytes"))
+	e.Tighten(false)
 	p.publish("a/long/topic", "0:eight bytes")
 	if st, want := e.Stats(), 100*len("0:eight bytes"); st.Queued != 100 || st.QueuedPayload != want {
 		t.Errorf("after drops %d queued with %d bytes of payload, want 100 with %d", st.Queued, st.QueuedPayload, want)
