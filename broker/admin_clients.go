@@ -24,7 +24,7 @@ type ConnectedClient struct {
 func (b *Broker) Clients() []ConnectedClient {
 	var all []ConnectedClient
 	b.eachClient(func(s *socket, id, owner string) {
-		all = append(all, ConnectedClient{id, owner, s.RemoteAddr().String(), time.Unix(s.from, 0).UTC()})
+		all = append(all, ConnectedClient{id, owner, s.RemoteAddr().String(), time.Unix(s.came, 0).UTC()})
 	})
 	slices.SortFunc(all, func(a, b ConnectedClient) int {
 		return cmp.Or(strings.Compare(a.ID, b.ID), a.Since.Compare(b.Since))

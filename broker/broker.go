@@ -37,6 +37,7 @@ type Broker struct {
 	sys    *sys
 	guard  *guard
 	admin  Admin // nil: there is none
+	memory *memory
 
 	opened time.Time
 
@@ -52,6 +53,9 @@ type Broker struct {
 	listeners []*listener
 	conns     map[*socket]struct{}
 	bridges   map[string]*client // by name
+	visitors  visitors
+	users     map[string]int // connections of each
+	turned    TurnedAway
 	closed    bool
 	hadUsers  bool           // when listeners were opened
 	running   sync.WaitGroup // connections and local subscriptions
@@ -64,12 +68,16 @@ type Broker struct {
 func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	b := &Broker{
 		cfg: cfg, log: log, admin: cfg.Admin, opened: time.Now(), maxConnections: cfg.Limits.Connections,
-		conns: make(map[*socket]struct{}), bridges: make(map[string]*client), ready: make(chan struct{}), done: make(chan struct{}),
+		conns: make(map[*socket]struct{}), bridges: make(map[string]*client),
+		visitors: newVisitors(cfg.Limits), users: make(map[string]int), ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	b.anonymous.Store(cfg.AllowAnonymous)
 	b.limits = cfg.Limits.gate()
 	b.limits.ResponseText = cfg.ResponseInformation
+	b.memory = newMemory(b, cfg.Limits.Memory)
+	b.limits.NoMemory = &b.memory.full
 	opts := cfg.Limits.delivery()
+	opts.RetainedBytes = min(opts.RetainedBytes, int(min(b.memory.part(retainedPart), math.MaxInt32)))
 	opts.Each = cfg.Overlapping == Each
 	opts.Command = func(t string) bool { return isCommand(prefix, t) }
 	opts.Refused = b.refused
@@ -98,6 +106,7 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	}
 	b.running.Go(b.sys.run)
 	b.running.Go(b.renew)
+	b.running.Go(b.memory.run)
 	return b, nil
 }
 
@@ -293,6 +302,7 @@ func (l Limits) delivery() delivery.Options {
 		QoS0Bytes: l.QoS0Bytes, QueueMessages: l.QueueMessages, QueueBytes: l.QueueBytes, UnkeptBytes: l.UnkeptBytes,
 		DropOldest: l.QueueOverflow == DropOldest, Window: l.Window, ReceiveMaximum: l.ReceiveMaximum,
 		Sessions: l.Sessions, Subscriptions: l.Subscriptions, RetainedBytes: l.RetainedBytes,
+		OwnerSessions: l.SessionsPerUser, OwnerQueueBytes: int(l.QueueBytesPerUser),
 		MaxExpiry: l.expiry(), TopicBytes: l.TopicBytes, TopicLevels: l.TopicLevels,
 	}
 }

@@ -99,6 +99,8 @@ func TestValidate(t *testing.T) {
 		{[]Listener{{URL: "unix:///a", Backlog: 5}}, "listeners[0].backlog: only listeners with a port"},
 		{[]Listener{{URL: "unix:///a", Interface: "lo"}}, "listeners[0].interface: only listeners with a port"},
 		{[]Listener{{URL: "tcp://a", Backlog: -1}}, "listeners[0].backlog: must be 1 to 65535, not -1"},
+		{[]Listener{{URL: "unix:///a", Connections: 5}}, ""},
+		{[]Listener{{URL: "tcp://a", Connections: -1}}, "listeners[0].connections: must be 1 to 2147483647, not -1"},
 		{[]Listener{{URL: "tcp://a", Backlog: 65536}}, "listeners[0].backlog: must be 1 to 65535, not 65536"},
 		{[]Listener{{URL: "tcp://anna:x@a:1", Cert: "c"}}, "listeners[0].url: has a user, or a password, in it"},
 		{[]Listener{{URL: "tcp://anna:x@:::"}}, "listeners[0].url: has a user, or a password, in it"},
@@ -136,9 +138,12 @@ func TestValidate(t *testing.T) {
 	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), `overlapping: must be once or each, not "twice"`) {
 		t.Errorf("Validate of overlapping: twice = %v", err)
 	}
-	cfg.Limits = Limits{QueueOverflow: "drop", TopicAliases: -1, UserProperties: -1}
+	cfg.Limits = Limits{QueueOverflow: "drop", TopicAliases: -1, UserProperties: -1, Memory: 1 << 20}
 	err := cfg.Validate()
-	for _, path := range []string{"packet_before", "packet", "topic_bytes", "topic_aliases", "user_properties", "packet_rate", "idle", "window", "sessions", "connect_timeout", "session_expiry", "queue_overflow"} {
+	for _, path := range []string{
+		"packet_before", "packet", "topic_bytes", "topic_aliases", "user_properties", "packet_rate", "idle", "window", "sessions", "connect_timeout", "session_expiry", "queue_overflow",
+		"memory", "connections_per_address", "connection_rate", "connections_per_user", "sessions_per_user", "queue_bytes_per_user",
+	} {
 		if err == nil || !strings.Contains(err.Error(), "limits."+path+":") {
 			t.Errorf("Validate of zero limits does not name limits.%s: %v", path, err)
 		}

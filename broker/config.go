@@ -49,7 +49,9 @@ type Listener struct {
 
 	AllowAnonymous *bool `yaml:"allow_anonymous" doc:"Lets anybody in who comes here, without credentials and from anywhere, or nobody; without it, clients on this machine if allow_anonymous of the broker says so."`
 
-	NoDelay   *bool  `yaml:"nodelay" doc:"Sends small packets at once, as without this key; false lets the kernel gather them, which costs time and saves packets."`
+	NoDelay     *bool `yaml:"nodelay" doc:"Sends small packets at once, as without this key; false lets the kernel gather them, which costs time and saves packets."`
+	Connections int   `yaml:"connections" doc:"Connections of this listener at once; without it, as many as limits.connections allows."`
+
 	Backlog   int    `yaml:"backlog" doc:"Connections that wait in the kernel until they are accepted; net.core.somaxconn is the default and the maximum."`
 	Interface string `yaml:"interface" doc:"The network interface, like eth0, by which clients may come; without it, any."`
 }
@@ -76,9 +78,17 @@ type Limits struct {
 	Sessions       int           `yaml:"sessions" doc:"Sessions in all; beyond, none begins that outlives its connection."`
 	Subscriptions  int           `yaml:"subscriptions" doc:"Subscriptions of one session."`
 	Connections    int           `yaml:"connections" doc:"Connections in all."`
-	RetainedBytes  int           `yaml:"retained_bytes" doc:"Bytes of retained messages in all."`
-	StoreBytes     int64         `yaml:"store_bytes" doc:"Bytes of the journal on disk; beyond, messages that must survive are refused."`
-	StoreReserve   int64         `yaml:"store_reserve" doc:"Bytes of the file system that the journal leaves to others."`
+	RetainedBytes  int           `yaml:"retained_bytes" doc:"Bytes of retained messages in all, but no more than an eighth of the memory."`
+	Memory         int64         `yaml:"memory" doc:"Bytes of memory of the process; near to that, what would take more is refused. 0 is GOMEMLIMIT, or three quarters of the cgroup's limit, or half of the machine's memory."`
+
+	ConnectionsPerAddress int   `yaml:"connections_per_address" doc:"Connections of one address, or one /64 of IPv6, at once; those of this machine are not counted."`
+	ConnectionRate        int   `yaml:"connection_rate" doc:"New connections of one address per second, on average; ten times as many may come at once."`
+	ConnectionsPerUser    int   `yaml:"connections_per_user" doc:"Connections of one user at once."`
+	SessionsPerUser       int   `yaml:"sessions_per_user" doc:"Sessions of one user."`
+	QueueBytesPerUser     int64 `yaml:"queue_bytes_per_user" doc:"Bytes of QoS 1 and 2 messages that wait for all sessions of one user, unless the oldest are dropped."`
+
+	StoreBytes   int64 `yaml:"store_bytes" doc:"Bytes of the journal on disk; beyond, messages that must survive are refused."`
+	StoreReserve int64 `yaml:"store_reserve" doc:"Bytes of the file system that the journal leaves to others."`
 }
 
 // Overlapping says how often a message goes to a client several of whose
@@ -133,6 +143,12 @@ func DefaultConfig() Config {
 		RetainedBytes:  64 << 20,
 		StoreBytes:     1 << 30,
 		StoreReserve:   64 << 20,
+
+		ConnectionsPerAddress: 1000,
+		ConnectionRate:        100,
+		ConnectionsPerUser:    5000, // Half of all, and so below.
+		SessionsPerUser:       5000,
+		QueueBytesPerUser:     512 << 20,
 	}}
 }
 
@@ -204,6 +220,14 @@ func (l Limits) validate() error {
 	check("subscriptions", l.Subscriptions, 1, big)
 	check("connections", l.Connections, 1, big)
 	check("retained_bytes", l.RetainedBytes, 1024, big)
+	check("connections_per_address", l.ConnectionsPerAddress, 1, big)
+	check("connection_rate", l.ConnectionRate, 1, 100_000)
+	check("connections_per_user", l.ConnectionsPerUser, 1, big)
+	check("sessions_per_user", l.SessionsPerUser, 1, big)
+	check64("queue_bytes_per_user", l.QueueBytesPerUser, 1024, math.MaxInt32)
+	if l.Memory != 0 {
+		check64("memory", l.Memory, 32<<20, huge)
+	}
 	check64("store_bytes", l.StoreBytes, 64<<20, huge)
 	check64("store_reserve", l.StoreReserve, 0, huge)
 	if l.ConnectTimeout < 100*time.Millisecond || l.ConnectTimeout > time.Minute {
@@ -280,7 +304,7 @@ func (l Listener) proxies() ([]netip.Prefix, error) {
 	return prefixes, errors.Join(errs...)
 }
 
-// validateSocket checks what only TCP has.
+// validateSocket checks numbers, and what only TCP has.
 func (l Listener) validateSocket() error {
 	var errs []error
 	for _, f := range []struct {
@@ -290,6 +314,9 @@ func (l Listener) validateSocket() error {
 		if f.set && l.isUnix() {
 			errs = append(errs, config.Errorf(f.path, "only listeners with a port have it; this listener is %s", l.URL))
 		}
+	}
+	if l.Connections < 0 || l.Connections > math.MaxInt32 {
+		errs = append(errs, config.Errorf("connections", "must be 1 to %d, not %d", math.MaxInt32, l.Connections))
 	}
 	if l.Backlog < 0 || l.Backlog > math.MaxUint16 {
 		errs = append(errs, config.Errorf("backlog", "must be 1 to 65535, not %d", l.Backlog))

@@ -80,6 +80,11 @@ func (k *control) Connect() gate.Reason {
 			"client", c.ClientID, "user", owner, "remote", k.conn.RemoteAddr().String(), "topic", will)
 		return gate.NotAuthorized
 	}
+	if !k.b.claim(k.socket, owner, c.ClientID) {
+		k.b.log.Warn("client refused: its user has as many connections as limits.connections_per_user allows",
+			"client", c.ClientID, "user", owner, "remote", k.conn.RemoteAddr())
+		return gate.QuotaExceeded
+	}
 	switch err := k.conn.Begin(owner); {
 	case errors.Is(err, delivery.ErrForeign):
 		k.b.log.Warn("client refused: the client id belongs to another user", "client", c.ClientID, "user", owner, "remote", k.conn.RemoteAddr().String())
@@ -225,7 +230,7 @@ func (b *Broker) checkFilter(cl *mqtt.Client, filter string) gate.Reason {
 // refusal returns the code for SUBACK when delivery has refused a filter because
 // of err.
 func (h *hook) refusal(cl *mqtt.Client, filter string, err error) byte {
-	if errors.Is(err, delivery.ErrTooManySubscriptions) {
+	if errors.Is(err, delivery.ErrTooManySubscriptions) || errors.Is(err, delivery.ErrNoMemory) {
 		return subackCode(gate.QuotaExceeded, cl)
 	}
 	h.b.log.Error("subscription not kept", "client", cl.ID, "filter", filter, "err", err)

@@ -37,6 +37,7 @@ type listener struct {
 	tls     *tls.Config // nil without TLS
 	stop    func()
 	held    bool // on this machine only, until there is a user
+	conns   int  // how many there are; b.mu guards it
 
 	anonymous atomic.Pointer[bool] // Listener.AllowAnonymous, of the latest configuration
 }
@@ -47,7 +48,8 @@ var _ listeners.Listener = (*listener)(nil)
 func (l Listener) equal(o Listener) bool {
 	return l.URL == o.URL && l.Cert == o.Cert && l.Key == o.Key && l.ClientCA == o.ClientCA && slices.Equal(l.Origins, o.Origins) &&
 		l.Proxy == o.Proxy && slices.Equal(l.ProxyFrom, o.ProxyFrom) &&
-		l.nagle() == o.nagle() && l.Backlog == o.Backlog && l.Interface == o.Interface
+		l.nagle() == o.nagle() && l.Backlog == o.Backlog && l.Interface == o.Interface &&
+		l.Connections == o.Connections
 }
 
 // stays reports whether l is the listener that o asks for, as things are now.
@@ -286,9 +288,7 @@ func (l *listener) each(serve func(net.Conn)) {
 		}
 		s, err := l.b.enter(l, c.(stream))
 		if err != nil {
-			l.b.log.Debug("connection refused", "listener", l.id, "remote", c.RemoteAddr().String(), "err", err)
-			l.b.limits.Counters.TurnedAway()
-			_ = c.Close()
+			l.turnAway(c, err)
 			continue
 		}
 		if l.cfg.nagle() && l.at.network == "tcp" {
@@ -297,6 +297,7 @@ func (l *listener) each(serve func(net.Conn)) {
 		go func() {
 			ready, err := l.greet(s)
 			if err != nil {
+				l.b.turnedBy(err)
 				l.b.log.Debug("connection closed before its first packet", "listener", l.id, "remote", s.stream.RemoteAddr().String(), "err", err)
 				l.b.limits.Counters.TurnedAway()
 				_ = s.Close()
@@ -337,6 +338,9 @@ func (l *listener) greet(s *socket) (net.Conn, error) {
 		}
 		var err error
 		if s.who, err = readProxy(s.stream); err != nil {
+			return nil, err
+		}
+		if err := l.b.visitByProxy(s); err != nil {
 			return nil, err
 		}
 	}

@@ -64,13 +64,14 @@ func TestEqual(t *testing.T) {
 		{URL: "tcp://a", ProxyFrom: []string{"::1"}},
 		{URL: "tcp://a", NoDelay: &off},
 		{URL: "tcp://a", Backlog: 1},
+		{URL: "tcp://a", Connections: 1},
 		{URL: "tcp://a", Interface: "lo"},
 	} {
 		if base.equal(l) {
 			t.Errorf("%+v is no change of %+v", l, base)
 		}
 	}
-	if n := reflect.TypeFor[Listener]().NumField(); n != 11 { // One changes in place: AllowAnonymous.
+	if n := reflect.TypeFor[Listener]().NumField(); n != 12 { // One changes in place: AllowAnonymous.
 		t.Errorf("a Listener has %d fields: equal and this test must know them", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -28,11 +29,13 @@ type socket struct {
 	peer string  // who the client is, if its certificate has said so
 	b    *Broker
 	gate *gate.Conn   // once MQTT may begin; b.mu guards it
-	from int64        // Unix time in seconds, of when it was accepted
+	came int64        // Unix time in seconds, of when it was accepted
 	last atomic.Int64 // no write may take longer than this: Unix time in nanoseconds, 0 is none
 	left sync.Once
 
 	listener *listener
+	from     netip.Prefix // what it counts for; b.mu guards it and owner
+	owner    string       // empty for nobody in particular
 }
 
 // What the gate asks of a connection holds behind a proxy, too: not a byte is
@@ -116,6 +119,8 @@ func (t tlsConn) hurry() { t.socket.last.CompareAndSwap(0, time.Now().Add(goodby
 var (
 	errClosing = errors.New("the broker is closing")
 	errFull    = errors.New("there are as many as limits.connections allows")
+	errCrowded = errors.New("there are as many as connections of the listener allows")
+	errMemory  = errors.New("the hub is near its memory budget")
 )
 
 // enter counts c among the connections, unless there are too many.
@@ -127,9 +132,19 @@ func (b *Broker) enter(l *listener, c stream) (*socket, error) {
 		return nil, errClosing
 	case len(b.conns) >= b.maxConnections:
 		return nil, errFull
+	case l.cfg.Connections > 0 && l.conns >= l.cfg.Connections:
+		return nil, errCrowded
+	case b.memory.full.Load() && l.at.network != "unix": // Who may repair things comes by that.
+		return nil, errMemory
 	}
-	s := &socket{stream: c, b: b, listener: l, from: time.Now().Unix()}
+	s := &socket{stream: c, b: b, listener: l, came: time.Now().Unix()}
+	if !l.cfg.Proxy {
+		if err := b.visit(s); err != nil {
+			return nil, err
+		}
+	}
 	b.conns[s] = struct{}{}
+	l.conns++
 	b.running.Add(1)
 	return s, nil
 }
@@ -151,6 +166,15 @@ func (b *Broker) begin(s *socket, g *gate.Conn) bool {
 func (b *Broker) exit(s *socket) {
 	b.mu.Lock()
 	delete(b.conns, s)
+	s.listener.conns--
+	if s.from.IsValid() {
+		b.visitors.leave(s.from)
+	}
+	if s.owner != "" {
+		if b.users[s.owner]--; b.users[s.owner] == 0 {
+			delete(b.users, s.owner)
+		}
+	}
 	b.mu.Unlock()
 	b.running.Done()
 }

@@ -17,6 +17,9 @@ type Stats struct {
 	Traffic gate.Counts      // with clients on the network
 	Dropped delivery.Dropped // on the way to clients
 	Denied  Denied
+	Memory  MemoryStats
+	Pressed delivery.Pressed // for want of memory
+	Turned  TurnedAway
 	Held    delivery.Stats
 	Journal *journal.Stats // nil if everything is in memory
 }
@@ -28,6 +31,7 @@ func (b *Broker) Stats() Stats {
 		Uptime: time.Since(b.opened), Traffic: b.limits.Counters.Counts(),
 		Dropped: b.engine.Dropped(), Held: b.engine.Stats(), Denied: b.guard.denials.counts(b.engine),
 	}
+	st.Memory, st.Pressed, st.Turned = b.memory.Stats(), b.engine.Pressed(), b.turnedAway()
 	if b.disk != nil {
 		j := b.disk.Stats()
 		st.Journal = &j

@@ -14,7 +14,7 @@ import (
 
 // sysPrefix begins the topics on which the broker tells of itself. Names and
 // payloads are those of mosquitto, so that what reads them there reads them here;
-// dropped/…, denied/… and clients/dropped are ours.
+// dropped/…, denied/…, memory/…, connections/… and clients/dropped are ours.
 const sysPrefix = "$SYS/broker/"
 
 // sysCounts are the topics whose payload is a number.
@@ -49,6 +49,20 @@ var sysCounts = []struct {
 	{"denied/publish", func(s *Stats) uint64 { return s.Denied.Publish }},
 	{"denied/subscribe", func(s *Stats) uint64 { return s.Denied.Subscribe }},
 	{"denied/receive", func(s *Stats) uint64 { return s.Denied.Receive }},
+
+	{"memory/budget", func(s *Stats) uint64 { return s.Memory.Budget }},
+	{"memory/used", func(s *Stats) uint64 { return s.Memory.Used }},
+	{"memory/tight", func(s *Stats) uint64 { return s.Memory.Tight }},
+	{"memory/refused/messages", func(s *Stats) uint64 { return s.Pressed.Messages }},
+	{"memory/refused/sessions", func(s *Stats) uint64 { return s.Pressed.Sessions }},
+	{"memory/refused/subscriptions", func(s *Stats) uint64 { return s.Pressed.Subscriptions }},
+	{"memory/refused/connections", func(s *Stats) uint64 { return s.Turned.Memory }},
+
+	{"connections/refused/all", func(s *Stats) uint64 { return s.Turned.Connections }},
+	{"connections/refused/listener", func(s *Stats) uint64 { return s.Turned.Listener }},
+	{"connections/refused/address", func(s *Stats) uint64 { return s.Turned.Address }},
+	{"connections/refused/rate", func(s *Stats) uint64 { return s.Turned.Rate }},
+	{"connections/refused/user", func(s *Stats) uint64 { return s.Turned.User }},
 
 	{"dropped/slow", func(s *Stats) uint64 { return s.Dropped.Slow }},
 	{"dropped/expired", func(s *Stats) uint64 { return s.Dropped.Expired }},
@@ -197,6 +211,7 @@ func (s *sys) each(st *Stats, f func(name, payload string) error) error {
 	for _, v := range []struct{ name, payload string }{
 		{"version", "edge version " + s.version},
 		{"uptime", fmt.Sprintf("%d seconds", int64(st.Uptime.Seconds()))},
+		{"memory/state", st.Memory.State.String()},
 		{"heap/current", strconv.FormatUint(s.heap, 10)},
 		{"heap/maximum", strconv.FormatUint(s.top, 10)},
 	} {

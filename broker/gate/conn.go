@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"edge/broker/delivery"
@@ -39,6 +40,10 @@ type Limits struct {
 	ResponseText string
 
 	Counters *Counters // of all connections with these limits
+
+	// NoMemory says that there is none for large packets; nil is that there is
+	// always some.
+	NoMemory *atomic.Bool
 }
 
 func (l *Limits) topicTooBig(s string) bool {

@@ -185,6 +185,9 @@ func (c *Conn) large(total, head int) (raw, body []byte, err error) {
 	raw = append(make([]byte, 0, 2*maxBuffer), in.buf[in.r:in.w]...)
 	in.r, in.w = 0, 0
 	for len(raw) < total {
+		if m := c.limits.NoMemory; m != nil && m.Load() {
+			return nil, nil, Violation{QuotaExceeded, "there is no memory for large packets now"}
+		}
 		raw = slices.Grow(raw, 1)
 		n, err := c.receive(raw[len(raw):min(cap(raw), total)], len(raw))
 		if raw = raw[:len(raw)+n]; err != nil && len(raw) < total {

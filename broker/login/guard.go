@@ -62,10 +62,10 @@ func newGuard() *guard {
 	}
 }
 
-// origin returns what is taken for one source: an address, or the /64 of which
+// Origin returns what is taken for one source: an address, or the /64 of which
 // everybody with IPv6 has at least one. A unix socket, which has no address, is
 // a source, too.
-func origin(a netip.Addr) netip.Prefix {
+func Origin(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := 32
 	if a.Is6() {

@@ -127,7 +127,7 @@ func TestOrigin(t *testing.T) {
 		{"fe80::1%eth0", "fe80::2%wlan0", true},
 	}
 	for _, tt := range tests {
-		a, b := origin(netip.MustParseAddr(tt.a)), origin(netip.MustParseAddr(tt.b))
+		a, b := Origin(netip.MustParseAddr(tt.a)), Origin(netip.MustParseAddr(tt.b))
 		if (a == b) != tt.same || !a.IsValid() {
 			t.Errorf("%s is %v, %s is %v, want same %t", tt.a, a, tt.b, b, tt.same)
 		}
@@ -149,7 +149,7 @@ func TestTenGuessesAMinute(t *testing.T) {
 			start := time.Now()
 			for i := range rapid.IntRange(1, 300).Draw(rt, "guesses") {
 				time.Sleep(time.Duration(rapid.SampledFrom([]int{0, 0, 0, 100, 1000, 12_000, 70_000}).Draw(rt, "ms")) * time.Millisecond)
-				from := origin(netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(0, 3).Draw(rt, "from"))}))
+				from := Origin(netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(0, 3).Draw(rt, "from"))}))
 				user := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "user")
 				if g.wait(from, user) == 0 {
 					g.failed(from, user, mark{byte(i), byte(i >> 8)})
@@ -178,16 +178,16 @@ func TestTablesAreBounded(t *testing.T) {
 	for i := range 3 * maxSources {
 		from = from.Next()
 		for n := range 2 * maxRepeated {
-			g.failed(origin(from), fmt.Sprint("user", i), mark{byte(n)})
+			g.failed(Origin(from), fmt.Sprint("user", i), mark{byte(n)})
 		}
-		g.passed(origin(from), fmt.Sprint("friend", i))
+		g.passed(Origin(from), fmt.Sprint("friend", i))
 	}
 	for _, n := range []int{len(g.sources.elements), len(g.users.elements), len(g.familiar.elements), g.sources.order.Len()} {
 		if n != maxSources {
 			t.Errorf("a table has %d entries, want %d", n, maxSources)
 		}
 	}
-	if n := len(g.sources.get(origin(from)).wrong); n != maxRepeated {
+	if n := len(g.sources.get(Origin(from)).wrong); n != maxRepeated {
 		t.Errorf("%d wrong passwords are remembered, want %d", n, maxRepeated)
 	}
 	if g.forgotten() != 3*2*maxSources {

@@ -119,7 +119,7 @@ func (v *Verifier) Check(ctx context.Context, a Attempt) (User, error) {
 // them out. So what is told is what would be true if nobody were.
 func (v *Verifier) show(a Attempt) error {
 	u, _ := v.users.Load().Find(a.User)
-	from, m := origin(a.From), v.mark(u, a)
+	from, m := Origin(a.From), v.mark(u, a)
 	if v.shown.repeated(from, m) {
 		return ErrWrong
 	}
@@ -142,7 +142,7 @@ func untilStep(ctx context.Context, start time.Time) error {
 
 func (v *Verifier) check(ctx context.Context, a Attempt) (User, error) {
 	u, _ := v.users.Load().Find(a.User)
-	from := origin(a.From)
+	from := Origin(a.From)
 	m := v.mark(u, a)
 	if v.certain(u, a.Password) {
 		v.guard.passed(from, a.User)
@@ -180,7 +180,7 @@ func (v *Verifier) certain(u User, p Secret) bool {
 
 // checkSlowly computes the hash of u when its turn comes.
 func (v *Verifier) checkSlowly(ctx context.Context, a Attempt, u User, m mark) (User, error) {
-	from := origin(a.From)
+	from := Origin(a.From)
 	if err := v.turn.take(ctx); err != nil {
 		return User{}, err
 	}

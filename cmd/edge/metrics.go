@@ -29,6 +29,7 @@ func (n *node) collect(out metrics.Samples) {
 	for name, v := range gauges(&st) {
 		out.Gauge(name, float64(v))
 	}
+	memoryMetrics(&st.Memory, out)
 	if st.Journal != nil {
 		journalMetrics(st.Journal, out)
 	}
@@ -44,6 +45,19 @@ func loginMetrics(l login.Stats, out metrics.Samples) {
 	}
 	out.Counter("edge_login_hashes_total", l.Hashed)
 	out.Gauge("edge_logins_waiting", float64(l.Waiting))
+}
+
+// memoryMetrics adds how the memory of the process is.
+func memoryMetrics(m *broker.MemoryStats, out metrics.Samples) {
+	out.Gauge("edge_memory_budget_bytes", float64(m.Budget))
+	out.Gauge("edge_memory_used_bytes", float64(m.Used))
+	for _, s := range []broker.MemoryState{broker.MemoryOK, broker.MemoryTight, broker.MemoryFull} {
+		is := 0.0
+		if s == m.State {
+			is = 1
+		}
+		out.Gauge(fmt.Sprintf("edge_memory_state{state=%q}", s), is)
+	}
 }
 
 // journalMetrics adds what the journal counts.
@@ -90,25 +104,35 @@ func counters(st *broker.Stats, add func(name string, v uint64)) {
 		add("edge_messages_sent"+label, out.Messages[qos])
 	}
 	for name, v := range map[string]uint64{
-		`edge_messages_dropped_total{reason="slow"}`:      st.Dropped.Slow,
-		`edge_messages_dropped_total{reason="expired"}`:   st.Dropped.Expired,
-		`edge_messages_dropped_total{reason="full"}`:      st.Dropped.Full,
-		`edge_messages_dropped_total{reason="large"}`:     st.Dropped.Large,
-		`edge_messages_dropped_total{reason="orphaned"}`:  st.Dropped.Orphaned,
-		`edge_messages_dropped_total{reason="damaged"}`:   st.Dropped.Damaged,
-		`edge_messages_dropped_total{reason="forbidden"}`: st.Dropped.Forbidden,
-		`edge_messages_dropped_total{reason="refused"}`:   in.Refused,
-		`edge_denied_total{action="publish"}`:             st.Denied.Publish,
-		`edge_denied_total{action="subscribe"}`:           st.Denied.Subscribe,
-		`edge_denied_total{action="receive"}`:             st.Denied.Receive,
-		`edge_connections_total{result="accepted"}`:       st.Traffic.Accepted,
-		`edge_connections_total{result="refused"}`:        st.Traffic.Refused,
-		"edge_bytes_received_total":                       in.Bytes,
-		"edge_bytes_sent_total":                           out.Bytes,
-		"edge_packets_received_total":                     in.Packets,
-		"edge_packets_sent_total":                         out.Packets,
-		"edge_packets_too_large_total":                    st.Traffic.TooLarge,
-		"edge_sessions_expired_total":                     st.Held.Expired,
+		`edge_messages_dropped_total{reason="slow"}`:       st.Dropped.Slow,
+		`edge_messages_dropped_total{reason="expired"}`:    st.Dropped.Expired,
+		`edge_messages_dropped_total{reason="full"}`:       st.Dropped.Full,
+		`edge_messages_dropped_total{reason="large"}`:      st.Dropped.Large,
+		`edge_messages_dropped_total{reason="orphaned"}`:   st.Dropped.Orphaned,
+		`edge_messages_dropped_total{reason="damaged"}`:    st.Dropped.Damaged,
+		`edge_messages_dropped_total{reason="forbidden"}`:  st.Dropped.Forbidden,
+		`edge_messages_dropped_total{reason="refused"}`:    in.Refused,
+		`edge_denied_total{action="publish"}`:              st.Denied.Publish,
+		`edge_denied_total{action="subscribe"}`:            st.Denied.Subscribe,
+		`edge_denied_total{action="receive"}`:              st.Denied.Receive,
+		`edge_connections_total{result="accepted"}`:        st.Traffic.Accepted,
+		`edge_connections_total{result="refused"}`:         st.Traffic.Refused,
+		`edge_connections_refused_total{limit="all"}`:      st.Turned.Connections,
+		`edge_connections_refused_total{limit="listener"}`: st.Turned.Listener,
+		`edge_connections_refused_total{limit="address"}`:  st.Turned.Address,
+		`edge_connections_refused_total{limit="rate"}`:     st.Turned.Rate,
+		`edge_connections_refused_total{limit="user"}`:     st.Turned.User,
+		`edge_connections_refused_total{limit="memory"}`:   st.Turned.Memory,
+		`edge_memory_refused_total{what="message"}`:        st.Pressed.Messages,
+		`edge_memory_refused_total{what="session"}`:        st.Pressed.Sessions,
+		`edge_memory_refused_total{what="subscription"}`:   st.Pressed.Subscriptions,
+		"edge_memory_tight_total":                          st.Memory.Tight,
+		"edge_bytes_received_total":                        in.Bytes,
+		"edge_bytes_sent_total":                            out.Bytes,
+		"edge_packets_received_total":                      in.Packets,
+		"edge_packets_sent_total":                          out.Packets,
+		"edge_packets_too_large_total":                     st.Traffic.TooLarge,
+		"edge_sessions_expired_total":                      st.Held.Expired,
 	} {
 		add(name, v)
 	}

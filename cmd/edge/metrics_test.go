@@ -138,6 +138,9 @@ func TestMetricsAreNamed(t *testing.T) {
 	for _, want := range []string{
 		`edge_build_info{version="devel",commit="`, `edge_messages_received_total{qos="2"} 0`, `edge_messages_sent_total{qos="0"} 0`,
 		`edge_denied_total{action="publish"} 0`, `edge_denied_total{action="subscribe"} 0`, `edge_denied_total{action="receive"} 5`,
+		`edge_connections_refused_total{limit="rate"} 0`, `edge_connections_refused_total{limit="memory"} 0`,
+		`edge_memory_refused_total{what="session"} 0`, "edge_memory_tight_total 0", "edge_memory_budget_bytes 0",
+		"edge_memory_used_bytes 0", `edge_memory_state{state="ok"} 1`, `edge_memory_state{state="full"} 0`,
 		`edge_messages_dropped_total{reason="refused"} 0`, `edge_connections_total{result="accepted"} 0`,
 		`edge_connections_total{result="refused"} 0`, "edge_bytes_received_total 0", "edge_bytes_sent_total 0",
 		"edge_clients_connected 0", "edge_sessions 0", "edge_subscriptions 0", "edge_retained_messages 0",

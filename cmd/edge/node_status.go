@@ -5,16 +5,21 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 
 	"edge/bridge"
 )
 
-// journalTopics is where the broker tells of its journal.
-const journalTopics = "$SYS/broker/journal/"
+// sysTopics is where the broker tells of itself; statusTopics are those that a
+// hub's own status has, too.
+const sysTopics = "$SYS/broker/"
+
+var statusTopics = []string{"journal/state", "journal/aside", "memory/state"}
 
 // A nodeAttr is the payload of the topic status/attr of a hub.
 type nodeAttr struct {
 	Journal string   `json:"journal"`         // ok, full or failing
+	Memory  string   `json:"memory"`          // ok, tight or full
 	Aside   []string `json:"aside,omitempty"` // files of the journal that could not be read
 }
 
@@ -26,23 +31,27 @@ func (n *node) goOffline() {
 	}
 }
 
-// watchJournal keeps status/attr as the broker says that its journal is, until
-// ctx ends.
-func (n *node) watchJournal(ctx context.Context) error {
-	attr := nodeAttr{Journal: "ok"}
+// watchBroker keeps status/attr as the broker says that it is, until ctx ends.
+func (n *node) watchBroker(ctx context.Context) error {
+	attr := nodeAttr{Journal: "ok", Memory: "ok"}
 	if err := n.publishAttr(attr); err != nil {
 		return err
 	}
-	err := n.client.Subscribe(ctx, journalTopics+"+", func(m bridge.Message) {
-		if !attr.learn(strings.TrimPrefix(m.Topic, journalTopics), m.Payload) {
+	var mu sync.Mutex // Each subscription has its goroutine.
+	learn := func(m bridge.Message) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !attr.learn(strings.TrimPrefix(m.Topic, sysTopics), m.Payload) {
 			return
 		}
 		if err := n.publishAttr(attr); err != nil {
-			n.log.Warn("the state of the journal is not published", "err", err)
+			n.log.Warn("the state of the broker is not published", "err", err)
 		}
-	})
-	if err != nil {
-		return fmt.Errorf("watch the journal: %w", err)
+	}
+	for _, topic := range statusTopics {
+		if err := n.client.Subscribe(ctx, sysTopics+topic, learn); err != nil {
+			return fmt.Errorf("watch the broker: %w", err)
+		}
 	}
 	return nil
 }
@@ -50,10 +59,13 @@ func (n *node) watchJournal(ctx context.Context) error {
 // learn takes over what the broker says, and reports whether a is another now.
 func (a *nodeAttr) learn(name string, payload []byte) bool {
 	switch {
-	case name == "state" && len(payload) > 0 && a.Journal != string(payload):
+	case name == "journal/state" && len(payload) > 0 && a.Journal != string(payload):
 		a.Journal = string(payload)
 		return true
-	case name == "aside":
+	case name == "memory/state" && len(payload) > 0 && a.Memory != string(payload):
+		a.Memory = string(payload)
+		return true
+	case name == "journal/aside":
 		return json.Unmarshal(payload, &a.Aside) == nil
 	}
 	return false

@@ -140,19 +140,22 @@ func startNode(t *testing.T) *testNode {
 	return n
 }
 
-// TestJournalOnStatus has what the broker says of its journal on status/attr.
-func TestJournalOnStatus(t *testing.T) {
+// TestBrokerOnStatus has what the broker says of itself on status/attr.
+func TestBrokerOnStatus(t *testing.T) {
 	n := startNode(t)
 	const topic = "edge/n/status/attr"
-	bridgetest.Expect(t, &n.memory, topic, `{"journal":"ok"}`)
+	bridgetest.Expect(t, &n.memory, topic, `{"journal":"ok","memory":"ok"}`)
 	for _, step := range []struct{ name, payload, want string }{
-		{"state", "full", `{"journal":"full"}`},
-		{"bytes", "failing", ""},
-		{"aside", `["segment-0001.log.damaged-x"]`, `{"journal":"full","aside":["segment-0001.log.damaged-x"]}`},
-		{"state", "", ""},
-		{"state", "ok", `{"journal":"ok","aside":["segment-0001.log.damaged-x"]}`},
+		{"journal/state", "full", `{"journal":"full","memory":"ok"}`},
+		{"journal/bytes", "failing", ""},
+		{"journal/aside", `["segment-0001.log.damaged-x"]`, `{"journal":"full","memory":"ok","aside":["segment-0001.log.damaged-x"]}`},
+		{"journal/state", "", ""},
+		{"journal/state", "ok", `{"journal":"ok","memory":"ok","aside":["segment-0001.log.damaged-x"]}`},
+		{"memory/state", "tight", `{"journal":"ok","memory":"tight","aside":["segment-0001.log.damaged-x"]}`},
+		{"memory/used", "5", ""},
+		{"memory/state", "ok", `{"journal":"ok","memory":"ok","aside":["segment-0001.log.damaged-x"]}`},
 	} {
-		m := bridge.Message{Topic: "$SYS/broker/journal/" + step.name, Payload: []byte(step.payload), Retain: true}
+		m := bridge.Message{Topic: "$SYS/broker/" + step.name, Payload: []byte(step.payload), Retain: true}
 		if err := n.memory.Publish(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
