@@ -25,6 +25,7 @@ const patience = 30 * time.Second
 type listeners struct {
 	tcp, tls, ws string // 127.0.0.1:PORT
 	unix         string // a path
+	metrics      string // 127.0.0.1:PORT, if the configuration has it
 	cert, key    string // PEM files for tls
 	config       string // of edge: a file in place of --allow-anonymous and, if it has listeners, of --listen
 	dir          string // for what must survive and for the configuration
