@@ -19,6 +19,11 @@ type attack struct {
 	wants  []string // what may become of an attacker, in the words of arena.fate
 	run    func(a *arena)
 
+	// memory is how many bytes it may make grow, where that is more than
+	// budgetMemory, and not yet as it should be: a default of broker.limits allows
+	// it. The table has it in bold.
+	memory int
+
 	// with changes how the broker is started; nil is edge with its defaults, which
 	// lets everybody in.
 	with func(testing.TB, *listeners)
@@ -147,7 +152,7 @@ func (a *arena) judgeFigures() {
 	if race {
 		factor = racing
 	}
-	if allowed := factor * budgetMemory; a.growth > allowed {
+	if allowed := factor * max(budgetMemory, a.attack.memory); a.growth > allowed {
 		a.Errorf("the broker grew by %d MiB, want at most %d", a.growth>>20, allowed>>20)
 	}
 	if allowed := time.Duration(factor) * generous * budgetLap; a.p99() > allowed {
