@@ -55,6 +55,7 @@ type Broker struct {
 	bridges   map[string]*client // by name
 	visitors  visitors
 	users     map[string]int // connections of each
+	strangers int            // connections of whom nobody knows yet who they are
 	turned    TurnedAway
 	closed    bool
 	hadUsers  bool           // when listeners were opened

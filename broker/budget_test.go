@@ -124,14 +124,24 @@ func TestMeasure(t *testing.T) {
 	_ = alive
 }
 
-// TestNoMemory turns strangers away, but not who may repair things.
+// TestNoMemory lets few knock at once, but in who shows who he is, and who may repair
+// things.
 func TestNoMemory(t *testing.T) {
 	sock := "unix://" + t.TempDir() + "/edge.sock"
 	b := startListeners(t, unchanged, Listener{URL: "tcp://127.0.0.1:0"}, Listener{URL: sock})
 	old := dialURL(t, b.URLs()[0])
 	welcomed(t, old, "old", "")
 	b.memory.full.Store(true)
+	knocking := dialURL(t, b.URLs()[0])
+	for range maxStrangers - 1 {
+		dialURL(t, b.URLs()[0])
+	}
+	until(t, func() bool { return b.connections() == 1+maxStrangers })
 	ended(t, dialURL(t, b.URLs()[0]))
+	welcomed(t, knocking, "knocking", "")
+	welcomed(t, dialURL(t, b.URLs()[0]), "next", "")
+	dialURL(t, b.URLs()[0])
+	until(t, func() bool { return b.connections() == 3+maxStrangers })
 	welcomed(t, dialURL(t, sock), "admin", "")
 	talk(t, old, "\xc0\x00", "\xd0\x00")
 	if got := b.Stats().Turned.Memory; got != 1 {
@@ -139,4 +149,12 @@ func TestNoMemory(t *testing.T) {
 	}
 	b.memory.full.Store(false)
 	welcomed(t, dialURL(t, b.URLs()[0]), "new", "")
+}
+
+// BenchmarkLook is what the watch over memory costs, at most a hundred times a second.
+func BenchmarkLook(b *testing.B) {
+	m := newMemory(nil, 1<<40)
+	for b.Loop() {
+		m.measure()
+	}
 }

@@ -21,7 +21,7 @@ type MemoryState int32
 const (
 	MemoryOK    MemoryState = iota
 	MemoryTight             // nothing new is kept
-	MemoryFull              // nobody comes in, and large packets are refused
+	MemoryFull              // besides, few may knock at once, and large packets are refused
 )
 
 // String returns ok, tight or full.
@@ -121,22 +121,35 @@ func (m *memory) run() {
 // measure reads what the runtime counts anyway; it takes some microseconds and
 // stops nobody.
 func (m *memory) measure() usage {
-	if m.state.Load() != int32(MemoryOK) {
-		m.collect()
+	u, garbage := m.read()
+	tight := m.state.Load() != int32(MemoryOK)
+	if tight || u.firm+garbage >= m.part(tightAt) && garbage >= m.part(1) {
+		m.collect(tight)
+		u, _ = m.read()
 	}
+	return u
+}
+
+// read is measure without a close look: of what came after the last collection
+// nobody knows how much is garbage.
+func (m *memory) read() (u usage, garbage uint64) {
 	metrics.Read(m.samples)
 	v := func(i int) uint64 { return m.samples[i].Value.Uint64() }
 	total, released, free, unused, objects, live := v(0), v(1), v(2), v(3), v(4), v(5)
 	held := total - released
-	garbage := objects - min(live, objects)
-	return usage{held: held, firm: held - min(held, free+unused+garbage)}
+	garbage = objects - min(live, objects)
+	return usage{held: held, firm: held - min(held, free+unused+garbage)}, garbage
 }
 
-// collect has the collector look whether memory is short still. Without it, a
-// broker that does nothing would wait for two minutes.
-func (m *memory) collect() {
-	now := time.Now()
-	if now.Sub(m.collected) < max(time.Second, 20*m.took) {
+// collect has the collector look whether memory is short, or is so still. By itself
+// it comes when the heap has doubled, or, to a broker that does nothing, after two
+// minutes.
+func (m *memory) collect(again bool) {
+	now, pause := time.Now(), 10*m.took // It may have a tenth of the time.
+	if again {
+		pause = max(pause, time.Second)
+	}
+	if now.Sub(m.collected) < pause {
 		return
 	}
 	runtime.GC()
@@ -182,7 +195,7 @@ func (m *memory) after(old MemoryState, u usage) MemoryState {
 
 // tell logs the change, once each way, and publishes it.
 func (m *memory) tell(old, state MemoryState, u usage) {
-	log := m.b.log.With("state", state, "used", u.firm, "budget", m.bytes, "from", m.from)
+	log := m.b.log.With("state", state.String(), "used", u.firm, "budget", m.bytes, "from", m.from)
 	switch {
 	case state == MemoryOK:
 		log.Info("there is memory again")

@@ -134,19 +134,33 @@ func (b *Broker) visitByProxy(s *socket) error {
 // claim counts the connection of s for a user, and reports false if there are too
 // many. A client that comes again takes the place of its old connection.
 func (b *Broker) claim(s *socket, owner, client string) bool {
-	if owner == "" {
-		return true // Their addresses and listeners bound them.
-	}
 	_, again := b.server.Clients.Get(client)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.users[owner] >= b.cfg.Limits.ConnectionsPerUser && !again {
+	// Those without a name are bounded by their addresses and listeners.
+	if owner != "" && b.users[owner] >= b.cfg.Limits.ConnectionsPerUser && !again {
 		b.turned.User++
 		return false
 	}
 	b.users[owner]++
-	s.owner = owner
+	b.strangers--
+	s.owner, s.known = owner, true
 	return true
+}
+
+// unclaim takes back all counts of a connection; b.mu is held.
+func (b *Broker) unclaim(s *socket) {
+	s.listener.conns--
+	if s.from.IsValid() {
+		b.visitors.leave(s.from)
+	}
+	if !s.known {
+		b.strangers--
+		return
+	}
+	if b.users[s.owner]--; b.users[s.owner] == 0 {
+		delete(b.users, s.owner)
+	}
 }
 
 // TurnedAway counts connections that were not accepted, by the limit that they

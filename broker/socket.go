@@ -36,6 +36,7 @@ type socket struct {
 	listener *listener
 	from     netip.Prefix // what it counts for; b.mu guards it and owner
 	owner    string       // empty for nobody in particular
+	known    bool         // who it is
 }
 
 // What the gate asks of a connection holds behind a proxy, too: not a byte is
@@ -123,6 +124,11 @@ var (
 	errMemory  = errors.New("the hub is near its memory budget")
 )
 
+// maxStrangers is how many connections there may be of whom nobody knows yet who
+// they are, when there is no memory. Those who have a session must get in: they may
+// be those who fetch what takes it.
+const maxStrangers = 32
+
 // enter counts c among the connections, unless there are too many.
 func (b *Broker) enter(l *listener, c stream) (*socket, error) {
 	b.mu.Lock()
@@ -134,7 +140,7 @@ func (b *Broker) enter(l *listener, c stream) (*socket, error) {
 		return nil, errFull
 	case l.cfg.Connections > 0 && l.conns >= l.cfg.Connections:
 		return nil, errCrowded
-	case b.memory.full.Load() && l.at.network != "unix": // Who may repair things comes by that.
+	case b.strangers >= maxStrangers && b.memory.full.Load() && l.at.network != "unix": // Who may repair things comes by that.
 		return nil, errMemory
 	}
 	s := &socket{stream: c, b: b, listener: l, came: time.Now().Unix()}
@@ -144,6 +150,7 @@ func (b *Broker) enter(l *listener, c stream) (*socket, error) {
 		}
 	}
 	b.conns[s] = struct{}{}
+	b.strangers++
 	l.conns++
 	b.running.Add(1)
 	return s, nil
@@ -166,15 +173,7 @@ func (b *Broker) begin(s *socket, g *gate.Conn) bool {
 func (b *Broker) exit(s *socket) {
 	b.mu.Lock()
 	delete(b.conns, s)
-	s.listener.conns--
-	if s.from.IsValid() {
-		b.visitors.leave(s.from)
-	}
-	if s.owner != "" {
-		if b.users[s.owner]--; b.users[s.owner] == 0 {
-			delete(b.users, s.owner)
-		}
-	}
+	b.unclaim(s)
 	b.mu.Unlock()
 	b.running.Done()
 }

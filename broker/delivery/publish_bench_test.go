@@ -33,3 +33,16 @@ func benchmarkPublish(b *testing.B, qos byte) {
 		}
 	}
 }
+
+// BenchmarkWeigh is what limits of users cost, each second.
+func BenchmarkWeigh(b *testing.B) {
+	opts := options()
+	opts.Sessions, opts.OwnerQueueBytes = 10_000, 1<<30
+	e := newEngine(b, journal.Memory{}, opts)
+	for i := range opts.Sessions {
+		connect(b, e, fmt.Sprint("c", i), Opening{Owner: fmt.Sprint("user", i%100)})
+	}
+	for b.Loop() {
+		e.Weigh()
+	}
+}
