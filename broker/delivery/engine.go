@@ -95,6 +95,7 @@ type Engine struct {
 	mu       sync.RWMutex
 	sessions map[string]*Session
 	owners   map[string]int        // how many sessions each has
+	over     bool                  // one of them has too much waiting; it belongs to Weigh
 	locals   map[*Session]struct{} // within the process, and under rules
 	filters  topic.Tree[[]subscriber]
 	shares   topic.Tree[[]*group] // by FILTER of $share/GROUP/FILTER

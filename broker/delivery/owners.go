@@ -36,19 +36,21 @@ func (e *Engine) owns(owner string, n int) {
 
 // Weigh adds up what waits for the sessions of each principal. Where that is beyond
 // Options.OwnerQueueBytes, they take no more until Weigh finds it is less. It looks
-// at every session: it is for each second, so that no message has to count.
+// at every session: it is for each second, so that no message has to count, and for
+// one goroutine.
 func (e *Engine) Weigh() {
 	if e.opts.OwnerQueueBytes == 0 || e.opts.DropOldest {
 		return // Who drops the oldest keeps each session within its own limit.
 	}
 	sessions := e.Sessions()
-	waiting := make(map[string]int)
-	for _, s := range sessions {
-		s.mu.Lock()
-		if s.owner != "" && s.bytes > 0 {
-			waiting[s.owner] += s.bytes
-		}
-		s.mu.Unlock()
+	waiting := waitingByOwner(sessions)
+	was := e.over
+	e.over = false
+	for _, n := range waiting {
+		e.over = e.over || n > e.opts.OwnerQueueBytes
+	}
+	if !was && !e.over {
+		return
 	}
 	for _, s := range sessions {
 		s.mu.Lock()
@@ -58,4 +60,18 @@ func (e *Engine) Weigh() {
 		}
 		s.mu.Unlock()
 	}
+}
+
+// waitingByOwner returns the bytes of QoS 1 and 2 messages that wait for each
+// principal with a name.
+func waitingByOwner(sessions []*Session) map[string]int {
+	waiting := make(map[string]int)
+	for _, s := range sessions {
+		s.mu.Lock()
+		if s.owner != "" && s.bytes > 0 {
+			waiting[s.owner] += s.bytes
+		}
+		s.mu.Unlock()
+	}
+	return waiting
 }
