@@ -17,7 +17,7 @@ func TestConnackTells(t *testing.T) {
 		serverKeepAlive:   number[uint16](serverKeepAlive, 65535).value,
 		receiveMaximum:    number[uint16](receiveMaximum, 1024).value,
 		maximumPacketSize: number[uint32](maximumPacketSize, 1<<20).value,
-		topicAliasMaximum: number[uint16](topicAliasMaximum, 64).value,
+		topicAliasMaximum: number[uint16](topicAliasMaximum, 10).value,
 	} {
 		if got := strings.Join(a.props.all(id), ","); got != want {
 			t.Errorf("CONNACK has property %#x = %q, want %q", id, got, want)

@@ -122,7 +122,7 @@ func TestConnack(t *testing.T) {
 		{"5, property twice", login{version: v5, id: "a", props: properties{
 			number[uint16](receiveMaximum, 1), number[uint16](receiveMaximum, 1),
 		}}, 0x82},
-		{"5, property of another packet", login{version: v5, id: "a", props: properties{number[uint16](topicAlias, 1)}}, 0x81},
+		{"5, property of another packet", login{version: v5, id: "a", props: properties{number[uint16](topicAlias, 1)}}, 0x82},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := s.dial(t)
