@@ -159,15 +159,17 @@ func TestConnackForStrangers(t *testing.T) {
 	}
 }
 
-// TestConnackWhenFull has a broker whose one session is taken.
+// TestConnackWhenFull has a broker whose one session is taken. Sessions that end
+// with their connection do not count.
 func TestConnackWhenFull(t *testing.T) {
 	t.Parallel()
 	s := startLimited(t, "sessions: 1")
 	first := s.connect(t, login{version: v5, id: "first"})
 	for v, want := range map[version]byte{v311: 0x03, v5: 0x97} {
+		s.connect(t, login{version: v, id: "passing"}).disconnect()
 		c := s.dial(t)
 		c.v = v
-		c.send(login{version: v, id: "second"}.packet())
+		c.send(login{version: v, id: "second", keep: true}.packet())
 		if code, _ := c.refused(); code != want {
 			t.Errorf("CONNACK of MQTT %v has code %#x, want %#x", v, code, want)
 		}
