@@ -37,7 +37,7 @@ func (m *mosquittoImport) readConf(name string) {
 	c := &mosquittoConf{m: m, given: m.files, files: make(map[string]confLine)}
 	c.read(name, true)
 	for _, l := range c.listeners {
-		c.note(l.at, "a listener is not taken over; under broker.listeners write {%s}", l.yaml())
+		c.note(l.at, "a listener is not taken over; under broker.listeners write %s", l.yaml())
 	}
 	m.files.passwords = cmp.Or(m.files.passwords, c.files["password_file"].value)
 	m.files.acl = cmp.Or(m.files.acl, c.files["acl_file"].value)
@@ -57,6 +57,10 @@ func (c *mosquittoConf) read(name string, main bool) {
 		c.m.wrong(name, err)
 		return
 	}
+	c.parse(name, data, main)
+}
+
+func (c *mosquittoConf) parse(name string, data []byte, main bool) {
 	n := 0
 	for text := range strings.Lines(string(data)) {
 		n++
@@ -211,12 +215,12 @@ func (m mosquittoListener) yaml() string {
 	if port == "0" {
 		url = "unix://" + strings.TrimSpace(host)
 	}
-	out := fmt.Sprintf("url: %q", url)
+	out := fmt.Sprintf("{url: %q", url)
 	if m.cert != "" {
 		out += fmt.Sprintf(", cert: %q, key: %q", m.cert, m.key)
 	}
 	if m.mutual {
 		out += fmt.Sprintf(", client_ca: %q", m.client)
 	}
-	return out
+	return out + "}"
 }
