@@ -39,7 +39,7 @@ func startAs(t *testing.T, uid uint32, args ...string) *started {
 	t.Helper()
 	h := &started{t: t, cmd: exec.Command(args[0], args[1:]...), data: args[len(args)-1]}
 	h.cmd.Stderr, h.cmd.WaitDelay = &h.log, patience
-	if uid != 0 {
+	if int(uid) != os.Geteuid() {
 		h.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	}
 	if err := h.cmd.Start(); err != nil {
