@@ -68,7 +68,7 @@ type Broker struct {
 // expired command under it is refused.
 func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	b := &Broker{
-		cfg: cfg, log: log, admin: cfg.Admin, opened: time.Now(), maxConnections: cfg.Limits.Connections,
+		cfg: cfg, log: restrained(log), admin: cfg.Admin, opened: time.Now(), maxConnections: cfg.Limits.Connections,
 		conns: make(map[*socket]struct{}), bridges: make(map[string]*client),
 		visitors: newVisitors(cfg.Limits), users: make(map[string]int), ready: make(chan struct{}), done: make(chan struct{}),
 	}

@@ -48,6 +48,7 @@ const (
 	budgetMemory = 32 << 20              // bytes that it may make grow
 	budgetLap    = 50 * time.Millisecond // p99 of the way of a bystander's message
 	budgetGone   = 5 * time.Second       // until an attacker is gone
+	budgetLog    = 32 << 10              // bytes that are logged
 
 	// generous is what times are multiplied by before they fail a test: the
 	// machine may have much more to do. The table has them as they were.
@@ -151,6 +152,9 @@ func (a *arena) judgeFigures() {
 	factor := 1
 	if race {
 		factor = racing
+	}
+	if n := len(a.log.String()); n > budgetLog {
+		a.Errorf("%d bytes were logged, want at most %d", n, budgetLog)
 	}
 	if allowed := factor * max(budgetMemory, a.attack.memory); a.growth > allowed {
 		a.Errorf("the broker grew by %d MiB, want at most %d", a.growth>>20, allowed>>20)

@@ -66,7 +66,7 @@ What strangers may try, and what it did. Each row is a run of the program with G
 in a cgroup of 256 MiB, with its default limits unless the test says otherwise; an attack lasts for half a second at least. Meanwhile
 a bystander publishes to itself at QoS 1, 200 times a second, and nothing of that may be lost. Budgets for each attack: the broker
 lives and serves, its memory grows by 32 MiB at most, 99 of 100 messages of the bystander arrive within 50 ms, and the attacker is gone
-within 5 s, with the right reason code. What is beyond its budget is in bold.
+within 5 s, with the right reason code; and no more than 32 KiB are logged. What is beyond its budget is in bold.
 
 - **what became of them**: a reason code in CONNACK or DISCONNECT, after which the connection was closed; *closed* without a word, as
   MQTT 3.1.1 has it, and where the peer has not spoken MQTT; *SUBACK 0x8f*, a client that was refused something and may stay; *served*,
