@@ -2,8 +2,9 @@ package interop
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
-	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -165,7 +166,7 @@ func (c *client) stay(d time.Duration) string {
 	_ = c.conn.SetReadDeadline(time.Now().Add(d))
 	for said := closed; ; {
 		p, err := readPacket(c.r)
-		if e, ok := err.(net.Error); ok && e.Timeout() {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return served
 		}
 		if err != nil {

@@ -85,7 +85,7 @@ func (a *arena) dialAt(address string) net.Conn {
 }
 
 // withStick has a bridge to a serial port.
-func withStick(t testing.TB, l *listeners) {
+func withStick(_ testing.TB, l *listeners) {
 	l.config = fmt.Sprintf(`node: n
 broker: {allow_anonymous: true}
 bridges: {air: {serial: {port: %q, baud: 1000000, entities: [{id: co2}]}}}
@@ -103,7 +103,8 @@ func floodStick(a *arena) {
 	defer stick.Close()
 	watcher := a.connect(a, login{id: "watcher"})
 	watcher.subscribe("edge/n/air/status", 0)
-	for watcher.take().payload != "online" {
+	for online := false; !online; {
+		online = watcher.take().payload == "online"
 	}
 	for _, text := range []string{
 		strings.Repeat("x", 1<<16), // without an end

@@ -126,5 +126,5 @@ func newBrief() session.SessionManager { return brief{state.NewInMemory()} }
 
 // ConnectionLost implements session.SessionManager.
 func (b brief) ConnectionLost(d *packets.Disconnect) error {
-	return errors.Join(b.State.ConnectionLost(d), b.State.Close())
+	return errors.Join(b.State.ConnectionLost(d), b.Close())
 }
