@@ -102,6 +102,9 @@ func TestPasswordsAreNeverWritten(t *testing.T) {
 	})
 	n.commands(s, right)
 	n.packets(s, right)
+	n.requests(s.enterWith(t, "anna", right), true)
+	n.requests(s.enterWith(t, "bert", planted+" of him"), false)
+	n.edge(true, "", "audit")
 
 	c := s.enterWith(t, "anna", right)
 	c.subscribe("$SYS/#", 0)
@@ -155,6 +158,39 @@ func (n *notary) commands(s *server, right string) {
 	n.edge(false, "", "sub", "-L", "tcp://anna:"+planted+"@:::", "#")
 	n.edge(false, "", "run", "--data", n.inputs, "--listen", "tcp://anna:"+planted+"@"+s.tcp)
 	n.edge(true, "", "acl", "denials")
+}
+
+// requests asks the hub, by MQTT, for what has to do with passwords. may says
+// whether c belongs to an admin.
+func (n *notary) requests(c *client, may bool) {
+	n.t.Helper()
+	answers := 0
+	for _, m := range []message{
+		{payload: `{"command": "user add", "user": "emil", "password": "` + planted + ` of emil"}`},
+		{payload: `{"command": "user add", "user": "emil", "password": "` + planted + ` once more"}`},
+		{payload: `{"command": "user add", "user": "e/mil", "password": "` + planted + ` once more"}`},
+		{payload: `{"command": "user passwd", "user": "emil", "password": "` + planted + ` is new"}`},
+		{payload: `{"command": "user passwd", "user": "emil", "password": "` + planted + `"}`}, // It is short.
+		{payload: `{"command": "user passwd", "user": "emil", "passwort": "` + planted + `"}`},
+		{payload: `{"command": "user passwd", "user": "emil", "password": ["` + planted + `"]}`},
+		{payload: `{"command": "user passwd", "user": "emil", "password": 5 ` + planted + `}`},
+		{payload: `{"command": "pair", "code": "` + planted + `", "user": "eva", "password": "` + planted + ` of eva"}`},
+		{payload: `{"command": "user remove", "user": "emil", "password": "` + planted + `"}`},
+		{payload: `{"command": "user remove", "user": "emil"}`, retain: true},
+		{payload: `{"command": "user remove", "user": "emil"}`},
+	} {
+		m.topic, m.qos = "$CONTROL/edge/v1", 1
+		if code := c.publish(m); code == 0 || code == 0x10 {
+			answers++
+		}
+	}
+	c.ping()
+	for _, m := range c.inbox {
+		n.keep(m.topic, m.payload)
+	}
+	if may != (answers > 8 && len(c.inbox) > 8) {
+		n.t.Errorf("%d requests were done, and %d answered; may they be asked: %t", answers, len(c.inbox), may)
+	}
 }
 
 // packets sends passwords in CONNECTs that are right, wrong and broken.
