@@ -31,7 +31,7 @@ func (m *mosquittoImport) place() (string, error) {
 	}
 	tree, err := config.LoadWith(main, rulesFile, m.rules.YAML())
 	if _, err := newPlan(main, tree, err, nil); err != nil {
-		return "", coded(exitConfig, fmt.Errorf("nothing changed; with the imported rules the configuration has mistakes:\n%v", err)) //nolint:errorlint // Of the two, this is the error.
+		return "", coded(exitConfig, fmt.Errorf("nothing changed; with the imported rules the configuration has mistakes:\n%v", err)) //nolint:errorlint // Its text: a configError is printed without what is around it.
 	}
 	return file, nil
 }
