@@ -78,7 +78,7 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 	b.memory = newMemory(b, cfg.Limits.Memory)
 	b.limits.NoMemory = &b.memory.full
 	opts := cfg.Limits.delivery()
-	opts.RetainedBytes = min(opts.RetainedBytes, int(min(b.memory.part(retainedPart), math.MaxInt32)))
+	b.memory.bound(&opts)
 	opts.Each = cfg.Overlapping == Each
 	opts.Command = func(t string) bool { return isCommand(prefix, t) }
 	opts.Refused = b.refused

@@ -158,3 +158,22 @@ func BenchmarkLook(b *testing.B) {
 		m.measure()
 	}
 }
+
+// TestBound makes limits smaller on a small board, and leaves them on a large one.
+func TestBound(t *testing.T) {
+	limits := DefaultConfig().Limits
+	for _, tt := range []struct {
+		budget                               uint64
+		retained, wills, sessions, unkeptMax int
+	}{
+		{128 << 20, 8 << 20, 8 << 20, 4096, 128 << 20 / 20},
+		{8 << 30, limits.RetainedBytes, 512 << 20, limits.Sessions, limits.UnkeptBytes},
+	} {
+		opts := limits.delivery()
+		(&memory{budget: budget{bytes: tt.budget}}).bound(&opts)
+		if opts.RetainedBytes != tt.retained || opts.WillBytes != tt.wills || opts.Sessions != tt.sessions || opts.UnkeptBytes != tt.unkeptMax {
+			t.Errorf("of %d bytes: %d retained, %d of wills, %d sessions, %d unkept; want %+v",
+				tt.budget, opts.RetainedBytes, opts.WillBytes, opts.Sessions, opts.UnkeptBytes, tt)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"edge/bridge"
+	"edge/broker/delivery"
 )
 
 // A MemoryState says how near the process is to its memory budget.
@@ -35,8 +36,15 @@ const (
 	fullAt  = 13
 	slack   = 2
 	hardest = 14
+)
 
-	retainedPart = 2 // what retained messages may take
+// What strangers can have kept must leave room for twice as much, since the
+// collector comes when the heap has doubled.
+const (
+	keptPart    = 1       // sixteenths for retained messages, and for the wills of all clients
+	sessionPart = 2       // sixteenths for sessions that last
+	sessionSize = 4 << 10 // about what one takes, with a message that waits
+	unkeptShare = 20      // of so many, one for what waits for a client whose session does not last
 )
 
 // How often memory is looked at: the nearer to the budget, the more often. fastest
@@ -95,6 +103,15 @@ func (m *memory) Stats() MemoryStats {
 
 // part returns so many sixteenths of the budget.
 func (m *memory) part(n uint64) uint64 { return m.bytes / 16 * n }
+
+// bound makes limits smaller that are more than a fair part of the budget.
+func (m *memory) bound(opts *delivery.Options) {
+	part := func(n uint64) int { return int(min(m.part(n), math.MaxInt32)) }
+	opts.RetainedBytes = min(opts.RetainedBytes, part(keptPart))
+	opts.WillBytes = part(keptPart)
+	opts.Sessions = min(opts.Sessions, max(1, part(sessionPart)/sessionSize))
+	opts.UnkeptBytes = min(opts.UnkeptBytes, part(16)/unkeptShare)
+}
 
 // run watches until the broker is closed.
 func (m *memory) run() {

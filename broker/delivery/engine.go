@@ -35,6 +35,7 @@ type Options struct {
 	OwnerSessions   int    // sessions of one principal; 0 is as many as there may be in all
 	OwnerQueueBytes int    // QoS 1 and 2 messages that wait for the sessions of one principal, unless the oldest are dropped; 0 is no limit but those of the sessions
 	RetainedBytes   int    // retained messages in all
+	WillBytes       int    // wills in all; 0 is no limit but that of their number
 	MaxExpiry       uint32 // seconds; the longest expiry of a session
 	TopicBytes      int    // of a topic to publish to
 	TopicLevels     int    // of the same
@@ -88,6 +89,8 @@ type Engine struct {
 	expired  atomic.Uint64 // sessions whose time without a connection was over
 	losses   losses
 	pressure pressure
+
+	willBytes atomic.Int64 // at least what the wills of all sessions take
 
 	// Locks are taken in this order: mu, that of a group, that of a session.
 	drafts map[string]*draft // sessions while they are restored

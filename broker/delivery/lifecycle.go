@@ -40,6 +40,10 @@ func (e *Engine) Begin(o Opening) (s *Session, present bool, release func(), err
 		release()
 		return nil, false, nil, ErrForeign
 	}
+	if err := e.admitWill(o.Will); err != nil {
+		release()
+		return nil, false, nil, err
+	}
 	if old != nil {
 		old.takeOver()
 		old = e.session(o.ID) // It may have ended with its connection.

@@ -39,10 +39,11 @@ func (e *Engine) owns(owner string, n int) {
 // at every session: it is for each second, so that no message has to count, and for
 // one goroutine.
 func (e *Engine) Weigh() {
+	sessions := e.Sessions()
+	e.weighWills(sessions)
 	if e.opts.OwnerQueueBytes == 0 || e.opts.DropOldest {
 		return // Who drops the oldest keeps each session within its own limit.
 	}
-	sessions := e.Sessions()
 	waiting := waitingByOwner(sessions)
 	was := e.over
 	e.over = false

@@ -229,7 +229,7 @@ func (e *Engine) Restored() {
 		if !d.begun && len(d.subs) > 0 {
 			d.begun, d.expiry = true, e.opts.MaxExpiry // The record that says so is damaged.
 		}
-		if (d.begun || d.will != nil) && len(e.sessions) < e.opts.Sessions {
+		if d.begun || d.will != nil { // However many: what waits for them was acknowledged.
 			e.adopt(id, d)
 		}
 	}
