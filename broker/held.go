@@ -3,6 +3,7 @@ package broker
 import (
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // A listener that others than this machine can reach is held until somebody can
@@ -12,6 +13,16 @@ import (
 // held reports whether l must stay on this machine for now.
 func (b *Broker) held(l Listener) bool {
 	return !l.Local() && l.ClientCA == "" && !l.open() && !b.guard.anyUsers()
+}
+
+// HoldsLowPort reports whether a listener is held that will open a port below 1024.
+func (b *Broker) HoldsLowPort() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.cfg.Listeners, func(l Listener) bool {
+		at, err := l.parse()
+		return err == nil && at.low() && b.held(l)
+	})
 }
 
 // open reports whether l lets everybody in.

@@ -113,12 +113,17 @@ func (l *listener) open() (err error) {
 
 // lowPort says what to do where err is for want of a privilege.
 func lowPort(at endpoint, err error) error {
-	_, service, _ := net.SplitHostPort(at.address)
-	port, bad := strconv.Atoi(service)
-	if bad != nil || port >= 1024 || !errors.Is(err, syscall.EACCES) {
+	if !at.low() || !errors.Is(err, syscall.EACCES) {
 		return err
 	}
 	return fmt.Errorf("%w; a hub has the right to ports below 1024 when root starts it (or systemd, with AmbientCapabilities=CAP_NET_BIND_SERVICE), and keeps it with `low_ports: true`: restart it", err)
+}
+
+// low reports whether a port below 1024 is meant.
+func (at endpoint) low() bool {
+	_, service, _ := net.SplitHostPort(at.address)
+	port, err := strconv.Atoi(service)
+	return err == nil && 0 < port && port < 1024
 }
 
 // bindToInterface keeps what comes by other interfaces away. Since Linux 5.7

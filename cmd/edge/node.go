@@ -54,6 +54,7 @@ type server interface {
 	Snapshot() (*journal.Snapshot, error)
 	Reload(broker.Config) error
 	UsersChanged()
+	HoldsLowPort() bool
 	Denials() []broker.Denial
 	Clients() []broker.ConnectedClient
 	Kick(client string) error
@@ -150,7 +151,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	}
 	helpers.Go(func() { control.serve(inner) })
 	helpers.Go(func() { n.notify.watchdog(inner, n.alive) })
-	n.rights.settle()
+	n.settle()
 	return n.serve(inner)
 }
 

@@ -23,6 +23,7 @@ const reloadVerb = "reload"
 func (n *node) reload(by author) reply {
 	n.notify.reloading()
 	changed, err := n.apply()
+	n.settle()
 	n.notify.ready(n.summary())
 	if err != nil || len(changed) > 0 {
 		n.audit.note(by, change{What: "configuration applied", Detail: strings.Join(changed, ", ")}, err)

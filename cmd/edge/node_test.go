@@ -49,6 +49,7 @@ func (s *fakeServer) Stats() broker.Stats {
 func (s *fakeServer) Snapshot() (*journal.Snapshot, error) { return nil, journal.ErrClosed }
 
 func (*fakeServer) UsersChanged()                     {}
+func (*fakeServer) HoldsLowPort() bool                { return false }
 func (*fakeServer) Clients() []broker.ConnectedClient { return nil }
 func (*fakeServer) Kick(string) error                 { return nil }
 func (*fakeServer) Pairing(bool)                      {}

@@ -24,6 +24,7 @@ func (n *node) reloadUsers(by author) reply {
 	}
 	n.logins.replace(users)
 	n.server.UsersChanged()
+	n.settle()
 	n.log.Info("users read", "count", len(users))
 	return reply{OK: true}
 }

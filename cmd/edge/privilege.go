@@ -13,13 +13,14 @@ import (
 // privileges are what the process may do beyond what serving needs. They go in
 // three steps: harden at once; shed before anything but the data directory is
 // opened, so that what opens at the start opens at a reload, too; settle when all
-// addresses are open. Why so, decision 11 says. What was asked for must succeed;
+// addresses are open, those that wait for a user as well. Why so, decision 11 says. What was asked for must succeed;
 // what was not is warned about, since a hub with its relays is better than none.
 type privileges struct {
 	log      *slog.Logger
 	user     string // whom to become; empty is to stay
 	lowPorts bool   // a reload may open ports below 1024
 	toldC    bool   // of errC
+	settled  bool
 }
 
 // harden gives up what no hub needs: files that others can read, core files with
@@ -53,7 +54,8 @@ func (p *privileges) shed(dirs ...string) error {
 
 // settle gives up the rest.
 func (p *privileges) settle() {
-	if p != nil && !p.lowPorts {
+	if !p.lowPorts && !p.settled {
+		p.settled = true
 		p.warn(keepCapabilities(0))
 	}
 }
@@ -127,4 +129,12 @@ func (n *node) shed(p *plan) error {
 		n.log.Warn("a reload will not find the configuration: it could be read by root only", "err", n.rights.whose(err))
 	}
 	return nil
+}
+
+// settle gives up what is left when no address is to be opened any more for which it
+// is needed.
+func (n *node) settle() {
+	if n.rights != nil && !n.server.HoldsLowPort() {
+		n.rights.settle()
+	}
 }

@@ -201,6 +201,25 @@ func TestLowPorts(t *testing.T) {
 	}
 }
 
+// A port below 1024 that is held until there is a user opens when he comes, and the
+// right to it goes then.
+func TestLowPortWaitsForAUser(t *testing.T) {
+	rootOnly(t)
+	t.Setenv("RUNTIME_DIRECTORY", "")
+	dir := openDir(t)
+	edge, data := program(t), filepath.Join(dir, "data")
+	url := "tcp://0.0.0.0:" + twoLowPorts(t)[0]
+	h := startAs(t, 0, edge, "run", "--user", "nobody", "--listen", url, "--data", data)
+	h.is(nobody, lowPortsOnly, true)
+	if out, err := exec.Command(edge, "user", "add", "anna", "--generate", "--data", data).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !h.log.wait(regexp.MustCompile(`"users read"`), patience) || strings.Contains(h.log.String(), "listeners stay as they are") {
+		t.Errorf("%s does not open", url)
+	}
+	h.is(nobody, noCapability, true)
+}
+
 // twoLowPorts returns ports below 1024 of 127.0.0.1 that nobody listens at.
 func twoLowPorts(t *testing.T) (ports []string) {
 	t.Helper()
