@@ -48,19 +48,20 @@ type Broker struct {
 	aside []string      // files of a journal that could not be read
 	ready chan struct{} // closed when self can publish
 
-	mu        sync.Mutex
-	cfg       Config
-	listeners []*listener
-	conns     map[*socket]struct{}
-	bridges   map[string]*client // by name
-	visitors  visitors
-	users     map[string]int // connections of each
-	strangers int            // connections of whom nobody knows yet who they are
-	turned    TurnedAway
-	closed    bool
-	hadUsers  bool           // when listeners were opened
-	running   sync.WaitGroup // connections and local subscriptions
-	done      chan struct{}  // closed by Close: local subscriptions end
+	mu         sync.Mutex
+	cfg        Config
+	listeners  []*listener
+	conns      map[*socket]struct{}
+	bridges    map[string]*client // by name
+	visitors   visitors
+	users      map[string]int // connections of each
+	strangers  int            // connections of whom nobody knows yet who they are
+	turned     TurnedAway
+	toldTurned time.Time // when the log had the last of them
+	closed     bool
+	hadUsers   bool           // when listeners were opened
+	running    sync.WaitGroup // connections and local subscriptions
+	done       chan struct{}  // closed by Close: local subscriptions end
 }
 
 // Open starts a broker. When it returns, all listeners accept connections.

@@ -302,7 +302,7 @@ func (l *listener) each(serve func(net.Conn)) {
 		go func() {
 			ready, err := l.greet(s)
 			if err != nil {
-				l.b.turnedBy(err)
+				l.b.turnedBy(err, s.RemoteAddr())
 				l.b.log.Debug("connection closed before its first packet", "listener", l.id, "remote", s.stream.RemoteAddr().String(), "err", err)
 				l.b.limits.Counters.TurnedAway()
 				_ = s.Close()

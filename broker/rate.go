@@ -180,27 +180,44 @@ func (b *Broker) turnedAway() TurnedAway {
 	return b.turned
 }
 
-// turnedBy counts a connection that was not accepted because of err.
-func (b *Broker) turnedBy(err error) {
+// turnedBy counts a connection that was not accepted because of err, if that was for
+// a limit, and says so in the log, at most once in ten seconds.
+func (b *Broker) turnedBy(err error, from net.Addr) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch err {
-	case errFull:
-		b.turned.Connections++
-	case errCrowded:
-		b.turned.Listener++
-	case errAddressFull:
-		b.turned.Address++
-	case errAddressRate:
-		b.turned.Rate++
-	case errMemory:
-		b.turned.Memory++
+	n := b.turned.by(err)
+	if n == nil {
+		return
 	}
+	*n++
+	if now := time.Now(); now.Sub(b.toldTurned) >= lossPause {
+		b.toldTurned = now
+		b.log.Warn("connection refused", "remote", from.String(), "err", err, "count", *n)
+	}
+}
+
+// by returns the count that err belongs to, nil if it is none.
+func (t *TurnedAway) by(err error) *uint64 {
+	for _, c := range []struct {
+		reason error
+		count  *uint64
+	}{
+		{errFull, &t.Connections},
+		{errCrowded, &t.Listener},
+		{errAddressFull, &t.Address},
+		{errAddressRate, &t.Rate},
+		{errMemory, &t.Memory},
+	} {
+		if errors.Is(err, c.reason) {
+			return c.count
+		}
+	}
+	return nil
 }
 
 // turnAway closes a connection that may not be because of err.
 func (l *listener) turnAway(c net.Conn, err error) {
-	l.b.turnedBy(err)
+	l.b.turnedBy(err, c.RemoteAddr())
 	l.b.log.Debug("connection refused", "listener", l.id, "remote", c.RemoteAddr().String(), "err", err)
 	l.b.limits.Counters.TurnedAway()
 	_ = c.Close()

@@ -109,7 +109,7 @@ const (
 	// maxConnections is enough for some scrapers, and few of the files that the
 	// process may have open.
 	maxConnections = 16
-	maxHeader      = 4 << 10 // bytes
+	maxHeader      = 4 << 10                 // bytes
 	readTime       = 4500 * time.Millisecond // who asks slowly is gone within 5 s
 	writeTime      = 10 * time.Second
 	idleTime       = 2 * time.Minute
