@@ -2,6 +2,8 @@ package broker
 
 import (
 	"io/fs"
+	"runtime"
+	"runtime/debug"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -122,6 +124,15 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("64 MiB less make %+v of %+v", after, during)
 	}
 	_ = alive
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // Garbage stays for the next look.
+	m.state.Store(int32(MemoryOK))
+	before = m.measure()
+	for range 64 {
+		runtime.KeepAlive(make([]byte, 1<<20))
+	}
+	if after := m.measure(); after.firm > before.firm+8<<20 || after.held < before.held {
+		t.Errorf("64 MiB of garbage make %+v of %+v", after, before)
+	}
 }
 
 // TestNoMemory lets few knock at once, but in who shows who he is, and who may repair

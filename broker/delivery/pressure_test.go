@@ -17,7 +17,7 @@ func TestTight(t *testing.T) {
 	here := connect(t, e, "here", Opening{Window: 2}).subscribe("here", 1)
 	away := connect(t, e, "away", Opening{Expiry: 60}).subscribe("away", 1)
 	from.publish("away", "1:kept")
-	from.publish("state", "r1:off")
+	from.publish("state", "r1:on")
 	away.left(Leaving{})
 	e.Tighten(true)
 	for _, tt := range []struct {
@@ -31,7 +31,7 @@ func TestTight(t *testing.T) {
 		{"away", "1:more", Full},
 		{"away", "0:more", Accepted},
 		{"nobody", "1:x", NoSubscribers},
-		{"state", "r1:on", NoSubscribers},
+		{"state", "r1:off", NoSubscribers},
 		{"state", "r1:" + strings.Repeat("x", 2*overhead), Full},
 		{"other", "r0:x", Full},
 	} {
