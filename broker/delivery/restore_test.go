@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -102,6 +103,26 @@ func TestRestart(t *testing.T) {
 	expect(t, c)
 	expect(t, c.subscribe("kept", 1), "R kept r")
 	s.close()
+}
+
+// TestRestartWithFewerSessions restarts with room for fewer sessions: those that are
+// there stay, and no other begins.
+func TestRestartWithFewerSessions(t *testing.T) {
+	opts := options()
+	opts.MaxExpiry = Forever
+	s := openStore(t, t.TempDir(), opts, journal.Options{})
+	for _, id := range []string{"a", "b", "c"} {
+		connect(t, s.e, id, lasting()).subscribe(id, 1)
+	}
+	opts.Sessions = 1
+	s = s.restart(opts, journal.Options{})
+	defer s.close()
+	if st := s.e.Stats(); st.Sessions != 3 || st.Subscriptions != 3 {
+		t.Errorf("restored %+v, want 3 sessions with a subscription each", st)
+	}
+	if _, _, _, err := s.e.Begin(Opening{ID: "d", Expiry: 1}); !errors.Is(err, ErrTooManySessions) {
+		t.Errorf("another one begins: %v, want %v", err, ErrTooManySessions)
+	}
 }
 
 // TestCleaning publishes far more than the journal may keep, with a session that
