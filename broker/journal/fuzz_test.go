@@ -9,6 +9,9 @@ import (
 	"edge/broker/journal/journaltest"
 )
 
+// sameIDs takes a list of identifiers that is empty for none.
+var sameIDs = cmp.FilterValues(func(a, b []uint32) bool { return len(a) == 0 && len(b) == 0 }, cmp.Ignore())
+
 // FuzzRecord reads bodies of records that anybody may have written: a backup comes
 // from elsewhere, and its checksums are right. What is read is written so that it
 // reads the same.
@@ -27,7 +30,7 @@ func FuzzRecord(f *testing.F) {
 			t.Errorf("%x is written as %x, which is longer", body, b)
 		}
 		again, err := journal.Decode(r.Kind, b)
-		if diff := cmp.Diff(r, again); err != nil || diff != "" {
+		if diff := cmp.Diff(r, again, sameIDs); err != nil || diff != "" {
 			t.Errorf("%x is written as %x: %v\n%s", body, b, err, diff)
 		}
 	})
