@@ -110,6 +110,9 @@ func TestNextLook(t *testing.T) {
 // TestMeasure: what is alive is firm, what is not is not.
 func TestMeasure(t *testing.T) {
 	m := newMemory(nil, 1<<30)
+	if m.Stats().Used == 0 {
+		t.Error("nothing is used before the first look")
+	}
 	m.state.Store(int32(MemoryTight)) // It looks closely.
 	before := m.measure()
 	alive := make([]byte, 64<<20)

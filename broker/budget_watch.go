@@ -93,6 +93,8 @@ func newMemory(b *Broker, configured int64) *memory {
 	} {
 		m.samples = append(m.samples, metrics.Sample{Name: name})
 	}
+	u, _ := m.read()
+	m.used.Store(u.firm) // The first counts are published before the first look.
 	return m
 }
 
