@@ -14,8 +14,16 @@ import (
 
 // Config is the configuration of a bridge to GPIO lines.
 type Config struct {
-	Debounce time.Duration `yaml:"debounce" doc:"how long an input must be still before its new state counts, unless the pin says otherwise; 0s turns it off"`
-	Pins     []Pin         `yaml:"pins" doc:"the lines, each of which is an entity"`
+	Debounce   time.Duration `yaml:"debounce" doc:"how long an input must be still before its new state counts, unless the pin says otherwise; 0s turns it off"`
+	Pins       []Pin         `yaml:"pins" doc:"the lines, each of which is an entity"`
+	Interlocks []Interlock   `yaml:"interlocks" doc:"outputs of which only one may be on at a time"`
+}
+
+// An Interlock is outputs that exclude each other, such as the two directions of
+// a motor.
+type Interlock struct {
+	Pins     []string      `yaml:"pins" doc:"the ids of two or more outputs on the same chip"`
+	DeadTime time.Duration `yaml:"dead_time" doc:"how long all of them are off before another goes on, at least 15ms: a relay needs as long to fall"`
 }
 
 // A Pin is one line and what it means. Exactly one of Pin, Line and Offset says
@@ -39,6 +47,19 @@ type Pin struct {
 	Drive   Drive   `yaml:"drive" doc:"of an output: push-pull, open-drain or open-source"`
 	Initial Initial `yaml:"initial" doc:"of an output: off or on from the first moment after a start; there is no other level between"`
 	OnExit  Exit    `yaml:"on_exit" doc:"of an output: off, on or keep when edge stops, before the line is given back; what the level is after that is up to the kernel's driver and to resistors"`
+
+	MaxOn     time.Duration `yaml:"max_on" doc:"of an output: how long it may be on at a time; then it goes off by itself, whatever is commanded"`
+	MinOn     time.Duration `yaml:"min_on" doc:"of an output: how long it stays on; commands to go off before are refused"`
+	MinOff    time.Duration `yaml:"min_off" doc:"of an output: how long it stays off, after a start, too; commands to go on before are refused"`
+	PerMinute int           `yaml:"per_minute" doc:"of an output: how often it may go on within a minute; more is refused"`
+	Retrigger Retrigger     `yaml:"retrigger" doc:"of an output: what a timed ON does while another is running: restart its time, extend it, or ignore the newer one"`
+	Lease     Lease         `yaml:"lease" doc:"of an output: what must keep coming while it is on, or it goes off by itself"`
+}
+
+// A Lease is what must keep coming while an output is on.
+type Lease struct {
+	Time  time.Duration `yaml:"time" doc:"the longest silence"`
+	Topic string        `yaml:"topic" doc:"a topic on which messages must arrive; without it, ON must be commanded again"`
 }
 
 // What the fields of these types may be.
@@ -58,6 +79,10 @@ const (
 	Off  = "off"
 	On   = "on"
 	Keep = "keep"
+
+	Restart = "restart"
+	Extend  = "extend"
+	Ignore  = "ignore"
 )
 
 // A Direction is which way a line goes.
@@ -90,6 +115,12 @@ type Exit string
 // Values lists what an Exit may be.
 func (Exit) Values() []string { return []string{Off, On, Keep} }
 
+// A Retrigger is what a timed command does while another is running.
+type Retrigger string
+
+// Values lists what a Retrigger may be.
+func (Retrigger) Values() []string { return []string{Restart, Extend, Ignore} }
+
 // maxDebounce keeps a typing mistake from making an input deaf.
 const maxDebounce = time.Minute
 
@@ -119,7 +150,7 @@ func (c Config) Validate() error {
 			lines[line] = i
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.checkInterlocks())...)
 }
 
 var validID = regexp.MustCompile(`^[a-z0-9_-]+$`)
@@ -218,7 +249,13 @@ func (p Pin) settings(at func(string) string) error {
 	only(Output, "drive", p.Drive != "")
 	only(Output, "initial", p.Initial != "")
 	only(Output, "on_exit", p.OnExit != "")
-	return errors.Join(errs...)
+	only(Output, "max_on", p.MaxOn != 0)
+	only(Output, "min_on", p.MinOn != 0)
+	only(Output, "min_off", p.MinOff != 0)
+	only(Output, "lease", p.Lease != Lease{})
+	only(Output, "per_minute", p.PerMinute != 0)
+	only(Output, "retrigger", p.Retrigger != "")
+	return errors.Join(append(errs, p.bounds(at))...)
 }
 
 // oneOf reports a value that is set and that its type does not have.

@@ -155,3 +155,79 @@ func TestHeader(t *testing.T) {
 		}
 	})
 }
+
+func TestValidateBounds(t *testing.T) {
+	out := func(id, pin string, change func(*gpio.Pin)) gpio.Pin {
+		p := gpio.Pin{ID: id, Pin: pin, Direction: gpio.Output}
+		change(&p)
+		return p
+	}
+	plain := func(*gpio.Pin) {}
+	motor := []gpio.Pin{out("up", "GPIO17", plain), out("down", "GPIO27", plain)}
+	for _, tt := range []struct {
+		name  string
+		pins  []gpio.Pin
+		locks []gpio.Interlock
+		want  string
+	}{
+		{"a motor", motor, []gpio.Interlock{{Pins: []string{"up", "down"}, DeadTime: time.Second}}, ""},
+		{"alone", motor, []gpio.Interlock{{Pins: []string{"up"}, DeadTime: time.Second}}, "interlocks[0].pins: name two outputs or more"},
+		{
+			"no dead time", motor,
+			[]gpio.Interlock{{Pins: []string{"up", "down"}}},
+			"interlocks[0].dead_time: must be 15ms to 1m0s, not 0s",
+		},
+		{
+			"unknown", motor,
+			[]gpio.Interlock{{Pins: []string{"up", "left"}, DeadTime: time.Second}},
+			`interlocks[0].pins[1]: there is no output "left"`,
+		},
+		{
+			"in two", motor,
+			[]gpio.Interlock{{Pins: []string{"up", "down"}, DeadTime: time.Second}, {Pins: []string{"up", "down"}, DeadTime: time.Second}},
+			"interlocks[1].pins[0]: up is in interlock 0 already\ninterlocks[1].pins[1]: down is in interlock 0 already",
+		},
+		{
+			"both at the start",
+			[]gpio.Pin{out("up", "GPIO17", func(p *gpio.Pin) { p.Initial = gpio.On }), out("down", "GPIO27", func(p *gpio.Pin) { p.OnExit = gpio.On })},
+			[]gpio.Interlock{{Pins: []string{"up", "down"}, DeadTime: time.Second}},
+			"interlocks[0].pins: up and down would be on together at the start or the end",
+		},
+		{
+			"two chips",
+			[]gpio.Pin{motor[0], {ID: "far", Chip: "pcf8574", Offset: new(1), Direction: gpio.Output}},
+			[]gpio.Interlock{{Pins: []string{"up", "far"}, DeadTime: time.Second}},
+			"interlocks[0].pins[1]: far is on another chip than up: two chips cannot be switched as one",
+		},
+		{
+			"max_on",
+			[]gpio.Pin{out("up", "GPIO17", func(p *gpio.Pin) { p.MaxOn, p.MinOn = time.Second, time.Minute })},
+			nil,
+			"pins[0].max_on: 1s is shorter than min_on, 1m0s",
+		},
+		{
+			"numbers",
+			[]gpio.Pin{out("up", "GPIO17", func(p *gpio.Pin) { p.MinOff, p.PerMinute, p.Retrigger = -1, 9999, "again" })},
+			nil,
+			"pins[0].min_off: -1ns is not between 0s and 168h0m0s\npins[0].per_minute: 9999 is not between 0 and 1000\n" +
+				`pins[0].retrigger: "again" is not one of restart, extend, ignore`,
+		},
+		{
+			"lease",
+			[]gpio.Pin{out("up", "GPIO17", func(p *gpio.Pin) { p.Lease.Topic = "a/#/b" })},
+			nil,
+			"pins[0].lease.topic: topic filter \"a/#/b\": # must be the last level\npins[0].lease.time: must be set: how long may a/#/b be silent?",
+		},
+		{
+			"of an input",
+			[]gpio.Pin{{ID: "x", Pin: "GPIO17", Direction: gpio.Input, MaxOn: 1, PerMinute: 1, Retrigger: gpio.Extend}},
+			nil,
+			"pins[0].max_on: only an output has it\npins[0].per_minute: only an output has it\npins[0].retrigger: only an output has it",
+		},
+	} {
+		err := gpio.Config{Pins: tt.pins, Interlocks: tt.locks}.Validate()
+		if got := text(err); got != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
+		}
+	}
+}

@@ -2,11 +2,13 @@
 // switching output. It uses the kernel's character device (internal/gpiochip)
 // for the lines, and periph only to find chips, because periph drives an output
 // low before it gets its first value, and hides lost edges. It knows no pulses
-// to count and no interlocks.
+// to count.
 //
 // What is promised of an output: its first level is the configured one, with no
 // other in between; a state is published after it was read back; a timed command
-// ends on time, whatever the broker does; and when the bridge ends, the output
+// ends on time, whatever the broker does; outputs that exclude each other are
+// never on together, nor within their dead time; max_on and leases end by
+// themselves; and when the bridge ends, the output
 // is driven to its on_exit level before the line is given back. What the level
 // is from then on is the kernel's affair: upstream's driver makes the line an
 // input, Raspberry Pi's keeps it driven. After a start, and after the chip was
@@ -73,6 +75,11 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 	if err := c.Subscribe(ctx, b.base.Set("+"), handler(ctx, groups, post)); err != nil {
 		return err
 	}
+	for _, g := range groups {
+		if err := g.listen(ctx, c); err != nil {
+			return err
+		}
+	}
 	if err := bridge.Announce(ctx, c, b.device()); err != nil {
 		return err
 	}
@@ -93,14 +100,39 @@ func (b *Bridge) groups(post *post) []*group {
 		if g == nil {
 			g = &group{
 				chip: p.Chip, debounce: b.cfg.Debounce, open: b.open, post: post,
-				log: b.log, commands: make(chan command),
+				log: b.log, commands: make(chan command), leases: make(chan *load),
 			}
 			byChip[p.Chip] = g
 			groups = append(groups, g)
 		}
 		g.pins = append(g.pins, p)
 	}
+	for _, g := range groups {
+		g.bank = newBank(g.pins, b.cfg.Interlocks)
+	}
 	return groups
+}
+
+// listen hears what keeps leases.
+func (g *group) listen(ctx context.Context, c bridge.Client) error {
+	for _, l := range g.bank.loads {
+		if l.Lease.Topic == "" {
+			continue
+		}
+		err := c.Subscribe(ctx, l.Lease.Topic, func(m bridge.Message) {
+			if m.Retain {
+				return // It tells of what was.
+			}
+			select {
+			case g.leases <- l:
+			case <-ctx.Done():
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // device describes what the bridge announces.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +32,8 @@ type group struct {
 	post     *post
 	log      *slog.Logger
 	commands chan command
+	leases   chan *load // that were heard of
+	bank     *bank
 
 	taken   bool
 	outputs []*output
@@ -78,7 +81,7 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 	}
 	held := pin{Pin: p, lines: lines, post: g.post, counters: make(map[string]uint64)}
 	if p.Direction == Output {
-		g.outputs = append(g.outputs, &output{pin: held})
+		g.outputs = append(g.outputs, &output{held, g.bank.find(p.ID)})
 		return nil
 	}
 	in := &input{pin: held}
@@ -109,6 +112,11 @@ func request(chip gpiochip.Chip, consumer string, cfg gpiochip.LineConfig) (gpio
 // release makes the outputs what they are to be without us, and gives all lines
 // back.
 func (g *group) release() {
+	for _, i := range g.bank.locks {
+		if cmd := i.drop(); cmd != nil {
+			g.post.refuse(cmd.entity, cmd.ID, "its output is given back")
+		}
+	}
 	for _, o := range g.outputs {
 		if err := o.leave(); err != nil && gone(err) == nil {
 			g.log.Error("cannot leave an output as configured", "pin", o.ID, "err", err)
@@ -179,6 +187,8 @@ func (g *group) own(ctx context.Context, edges <-chan edge) error {
 			err = e.input.event(time.Now(), e.Event)
 		case cmd := <-g.commands:
 			err = g.execute(cmd)
+		case l := <-g.leases:
+			l.hear(time.Now())
 		case <-timer.C:
 			err = g.expire(time.Now())
 		case <-audits.C:
@@ -205,12 +215,39 @@ func (g *group) start(now time.Time) error {
 }
 
 func (g *group) execute(cmd command) error {
-	for _, o := range g.outputs {
-		if o.ID == cmd.entity {
-			return o.execute(cmd)
+	l := g.bank.find(cmd.entity)
+	if l == nil {
+		return fmt.Errorf("output %q is not of this chip", cmd.entity)
+	}
+	turns, dropped, err := g.bank.command(time.Now(), l, cmd)
+	if dropped != nil {
+		g.post.refuse(dropped.entity, dropped.ID, "a later command to "+cmd.entity+" has replaced it")
+	}
+	if err != nil {
+		g.post.refuse(cmd.entity, cmd.ID, err.Error())
+		return nil
+	}
+	for _, t := range turns {
+		if err := g.output(t.load).turn(t); err != nil {
+			g.fail(l, t, err)
+			return gone(err)
 		}
 	}
-	return fmt.Errorf("output %q is not of this chip", cmd.entity)
+	return nil
+}
+
+// fail answers the command for l, which cannot be carried out since the turn t
+// before it has failed.
+func (g *group) fail(l *load, t turn, err error) {
+	cmd := l.lock.drop()
+	if cmd == nil {
+		return // The turn was its own.
+	}
+	g.output(l).answer(*cmd, fmt.Errorf("%s cannot be switched off (interlock): %w", t.load.ID, err))
+}
+
+func (g *group) output(l *load) *output {
+	return g.outputs[slices.IndexFunc(g.outputs, func(o *output) bool { return o.load == l })]
 }
 
 // idle returns how long nothing is due.
@@ -221,9 +258,7 @@ func (g *group) idle(now time.Time) time.Duration {
 			idle = min(idle, t.Sub(now))
 		}
 	}
-	for _, o := range g.outputs {
-		until(o.pulse.until)
-	}
+	until(g.bank.due())
 	for _, in := range g.inputs {
 		until(in.filter.due)
 	}
@@ -231,8 +266,12 @@ func (g *group) idle(now time.Time) time.Duration {
 }
 
 func (g *group) expire(now time.Time) error {
-	for _, o := range g.outputs {
-		if err := o.expire(now); err != nil {
+	turns, refused := g.bank.tick(now)
+	for cmd, why := range refused {
+		g.post.refuse(cmd.entity, cmd.ID, why.Error())
+	}
+	for _, t := range turns {
+		if err := gone(g.output(t.load).turn(t)); err != nil {
 			return err
 		}
 	}

@@ -21,47 +21,35 @@ type command struct {
 // An output is a line that is driven.
 type output struct {
 	pin
-	pulse pulse
+	load *load
 }
 
 // start tells what the line is since its request.
 func (o *output) start(now time.Time) error {
-	o.pulse = pulse{on: o.Initial == On}
-	o.set(now, o.pulse.on, causeStart)
+	o.load.reset(now)
+	o.set(now, o.load.on, causeStart)
 	return gone(o.confirm(causeStart))
 }
 
-// execute does what cmd says and answers it. The error is one of a chip that is
-// gone.
-func (o *output) execute(cmd command) error {
-	result := bridge.Result{ID: cmd.ID, Status: bridge.StatusOK}
-	next, err := o.pulse.next(time.Now(), cmd.Command)
-	if err != nil {
-		o.post.refuse(o.ID, cmd.ID, err.Error())
-		return nil
+// turn does what was decided, and answers the command that it is for.
+func (o *output) turn(t turn) error {
+	before := o.load.to
+	err := o.drive(t.next, t.cause)
+	if t.cmd != nil {
+		o.answer(*t.cmd, err)
+	} else if err != nil && o.load.to == before { // It could not even be set.
+		o.load.postpone(time.Now())
 	}
-	err = o.drive(next, causeCommand)
-	result.Value, result.Latency = state(o.on), time.Since(cmd.at)
+	return err
+}
+
+// answer tells what became of a command.
+func (o *output) answer(cmd command, err error) {
+	result := bridge.Result{ID: cmd.ID, Status: bridge.StatusOK, Value: state(o.on), Latency: time.Since(cmd.at)}
 	if err != nil {
 		result.Status, result.Reason = bridge.StatusError, err.Error()
 	}
 	o.post.result(o.ID, result)
-	return gone(err)
-}
-
-// expire ends the time of a command, if it is over. The error is one of a chip
-// that is gone.
-func (o *output) expire(now time.Time) error {
-	before := o.pulse
-	next, over := before.expired(now)
-	if !over {
-		return nil
-	}
-	err := o.drive(next, causeTimer)
-	if err != nil && o.pulse == before { // It could not even be set.
-		o.pulse.until = now.Add(retry)
-	}
-	return gone(err)
 }
 
 // drive makes the line what next says, reads it back and publishes that. If the
@@ -74,7 +62,7 @@ func (o *output) drive(next pulse, cause string) error {
 	if err := o.judge(o.lines.SetValues(1, bit)); err != nil {
 		return err
 	}
-	o.pulse = next
+	o.load.to = next
 	return o.confirm(cause)
 }
 
@@ -102,10 +90,11 @@ func (o *output) look(cause string) (changed bool, err error) {
 	if err == nil {
 		if changed = on != o.on; changed {
 			o.set(time.Now(), on, cause)
-			o.counters["switched"]++
+			o.load.became(o.since, on)
+			o.count(cause)
 		}
-		if on != o.pulse.on {
-			err = fmt.Errorf("it is %s after it was set %s: is something else driving it?", state(on), state(o.pulse.on))
+		if on != o.load.to.on {
+			err = fmt.Errorf("it is %s after it was set %s: is something else driving it?", state(on), state(o.load.to.on))
 		}
 	}
 	return changed, o.judge(err)
@@ -114,10 +103,18 @@ func (o *output) look(cause string) (changed bool, err error) {
 func (o *output) publish() {
 	o.post.state(o.ID, o.on)
 	var extra map[string]any
-	if !o.pulse.until.IsZero() {
-		extra = map[string]any{"until": o.pulse.until.UTC().Format(time.RFC3339Nano)}
+	if due := o.load.due(); !due.IsZero() {
+		extra = map[string]any{"until": due.UTC().Format(time.RFC3339Nano)}
 	}
 	o.tell(extra)
+}
+
+// count counts a change, and that of a kind that somebody should look into.
+func (o *output) count(cause string) {
+	o.counters["switched"]++
+	if cause == causeMaxOn || cause == causeLease || cause == causeInterlock {
+		o.counters[cause]++
+	}
 }
 
 // leave makes the line what it is to be when nobody tends it any more.

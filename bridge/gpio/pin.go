@@ -20,6 +20,10 @@ const (
 	causeCommand = "command"
 	causeTimer   = "timer" // the time of a command was over
 	causeExit    = "exit"
+
+	causeMaxOn     = "max_on"
+	causeLease     = "lease"     // what must keep coming did not
+	causeInterlock = "interlock" // another output is to go on
 )
 
 // errFault is wrapped by an error of a line whose chip is still there.

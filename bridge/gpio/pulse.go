@@ -13,6 +13,7 @@ import (
 type pulse struct {
 	on    bool
 	until time.Time // zero: until the next command
+	cause string    // of its end
 }
 
 // next returns what a command makes of an output that is p now.
@@ -28,7 +29,7 @@ func (p pulse) next(now time.Time, cmd bridge.Command) (pulse, error) {
 		return p, fmt.Errorf("%q is not ON, OFF or TOGGLE", cmd.Value)
 	}
 	if cmd.For > 0 {
-		n.until = now.Add(cmd.For)
+		n.until, n.cause = now.Add(cmd.For), causeTimer
 	}
 	return n, nil
 }

@@ -1,0 +1,115 @@
+package gpio
+
+import "time"
+
+// A bank is all loads of one owner. It says what is to be done with which line,
+// and when; the owner does it, and tells each load what has become of its line.
+type bank struct {
+	loads []*load
+	locks []*interlock
+}
+
+// newBank returns the loads of outputs, in their order, with the interlocks that
+// are among them.
+func newBank(pins []Pin, interlocks []Interlock) *bank {
+	b := new(bank)
+	byID := make(map[string]*load)
+	for _, p := range pins {
+		if p.Direction == Output {
+			l := &load{Pin: p}
+			byID[p.ID] = l
+			b.loads = append(b.loads, l)
+		}
+	}
+	for _, cfg := range interlocks {
+		i := &interlock{dead: cfg.DeadTime}
+		for _, id := range cfg.Pins {
+			if l := byID[id]; l != nil {
+				l.lock = i
+				i.members = append(i.members, l)
+			}
+		}
+		if len(i.members) > 0 {
+			b.locks = append(b.locks, i)
+		}
+	}
+	return b
+}
+
+// find returns the load with an id, nil if there is none.
+func (b *bank) find(id string) *load {
+	for _, l := range b.loads {
+		if l.ID == id {
+			return l
+		}
+	}
+	return nil
+}
+
+// command decides about a command to l. The turns are to be done in order, until
+// one fails. dropped is a command that waited and is worth nothing now.
+func (b *bank) command(now time.Time, l *load, cmd command) (turns []turn, dropped *command, err error) {
+	next, err := l.next(now, cmd.Command)
+	if err != nil {
+		return nil, nil, err
+	}
+	if l.Lease.Topic == "" {
+		l.hear(now)
+	}
+	own := turn{l, next, causeCommand, &cmd}
+	if l.lock == nil {
+		return []turn{own}, nil, nil
+	}
+	dropped = l.lock.drop()
+	if !next.on || l.to.on {
+		return []turn{own}, dropped, nil
+	}
+	turns, err = l.lock.rise(now, l, cmd)
+	if err == nil && l.lock.claim == nil {
+		turns = append(turns, own)
+	}
+	return turns, dropped, err
+}
+
+// due returns when tick has something to do; zero is never.
+func (b *bank) due() (due time.Time) {
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (due.IsZero() || t.Before(due)) {
+			due = t
+		}
+	}
+	for _, l := range b.loads {
+		sooner(l.due())
+	}
+	for _, i := range b.locks {
+		if i.claim != nil {
+			sooner(i.claim.at)
+		}
+	}
+	return due
+}
+
+// tick returns what is to be done at now by itself. refused are claims that came
+// to nothing, with the reasons.
+func (b *bank) tick(now time.Time) (turns []turn, refused map[*command]error) {
+	for _, l := range b.loads {
+		if next, cause, over := l.expired(now); over {
+			turns = append(turns, turn{load: l, next: next, cause: cause})
+		}
+	}
+	for _, i := range b.locks {
+		if i.claim == nil || now.Before(i.claim.at) {
+			continue
+		}
+		t, err := i.redeem(now)
+		if err == nil {
+			turns = append(turns, t)
+			continue
+		}
+		if refused == nil {
+			refused = make(map[*command]error)
+		}
+		refused[t.cmd] = err
+	}
+	return turns, refused
+}

@@ -1,0 +1,103 @@
+package gpio
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// An interlock is outputs of which one may be on at a time, and none while the
+// one before may still be falling. It decides, and drives nothing.
+type interlock struct {
+	members []*load
+	dead    time.Duration
+	claim   *claim // of a member that waits for the dead time
+}
+
+// A claim is a command to go on that waits until the others are off for long
+// enough.
+type claim struct {
+	load *load
+	cmd  command
+	at   time.Time
+}
+
+// A turn is what is to be done with a line.
+type turn struct {
+	load  *load
+	next  pulse
+	cause string
+	cmd   *command // that is answered by it; may be nil
+}
+
+// rise returns what must be done now that l may go on, or why it cannot. With a
+// claim, l itself goes on later.
+func (i *interlock) rise(now time.Time, l *load, cmd command) (turns []turn, err error) {
+	free := now
+	for _, other := range i.members {
+		if other == l {
+			continue
+		}
+		if !other.on && !other.to.on {
+			free = later(free, other.since.Add(i.dead))
+			continue
+		}
+		if left := other.since.Add(other.MinOn).Sub(now); left > 0 && other.MinOn > 0 {
+			return nil, fmt.Errorf("%s must stay on for another %v (interlock, min_on)", other.ID, soon(left))
+		}
+		turns = append(turns, turn{load: other, cause: causeInterlock})
+		free = later(free, now.Add(i.dead))
+	}
+	if free.After(now) {
+		i.claim = &claim{l, cmd, free}
+	}
+	return turns, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// drop gives a claim up and returns the command that waited, or nil.
+func (i *interlock) drop() *command {
+	if i == nil || i.claim == nil {
+		return nil
+	}
+	cmd := i.claim.cmd
+	i.claim = nil
+	return &cmd
+}
+
+// redeem returns the turn of a claim whose time has come. With an error, the
+// command in it is refused.
+func (i *interlock) redeem(now time.Time) (turn, error) {
+	l := i.claim.load
+	t := turn{load: l, cause: causeCommand, cmd: i.drop()}
+	if err := i.fallen(now, l); err != nil {
+		return t, err
+	}
+	var err error
+	t.next, err = l.next(now, t.cmd.Command)
+	if err == nil && !t.next.on {
+		err = errors.New("it is on already") // TOGGLE, and something else has switched it.
+	}
+	return t, err
+}
+
+// fallen reports whether all but l have been off for the dead time. A member that
+// does not fall, or has been driven by somebody else, keeps it from being so.
+func (i *interlock) fallen(now time.Time, l *load) error {
+	for _, other := range i.members {
+		switch {
+		case other == l:
+		case other.on || other.to.on:
+			return fmt.Errorf("%s is still on (interlock)", other.ID)
+		case now.Before(other.since.Add(i.dead)):
+			return fmt.Errorf("%s has just gone off (interlock)", other.ID)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package gpio
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"edge/bridge"
+)
+
+// A load is what one output switches, and what protects it. It decides, and
+// drives nothing: the owner of the line tells it what the line has become.
+type load struct {
+	Pin
+	to     pulse       // what the line is to be
+	on     bool        // what it is
+	since  time.Time   // of on, or of the start, since nobody knows what was before
+	starts []time.Time // when it went on, as far as per_minute counts
+	heard  time.Time   // of the lease
+	lock   *interlock  // nil: it excludes no other
+}
+
+// reset begins anew at now with a line that is as it was requested.
+func (l *load) reset(now time.Time) {
+	l.to, l.on, l.since = pulse{on: l.Initial == On}, l.Initial == On, now
+	l.to = l.bound(now, l.to)
+	l.starts, l.heard = nil, now
+}
+
+// became tells what the line is.
+func (l *load) became(now time.Time, on bool) {
+	if on == l.on {
+		return
+	}
+	l.on, l.since = on, now
+	if on && l.PerMinute > 0 {
+		l.starts = append(l.starts, now)
+		l.starts = l.starts[max(0, len(l.starts)-l.PerMinute):]
+	}
+}
+
+// hear keeps the lease: what it waits for has come.
+func (l *load) hear(now time.Time) { l.heard = now }
+
+// next returns what a command makes of the output, or why it is refused.
+func (l *load) next(now time.Time, cmd bridge.Command) (pulse, error) {
+	n, err := l.to.next(now, cmd)
+	switch {
+	case err != nil:
+		return n, err
+	case n.on && l.to.on:
+		return l.again(now, n, cmd)
+	case n.on:
+		return l.bound(now, n), l.mayRise(now, cmd)
+	}
+	return n, l.mayFall(now, cmd)
+}
+
+// again returns what a command to go on makes of an output that is on. It can
+// make it last longer, but not than max_on.
+func (l *load) again(now time.Time, n pulse, cmd bridge.Command) (pulse, error) {
+	running := !l.to.until.IsZero() && l.to.cause == causeTimer
+	if running && cmd.For > 0 {
+		switch l.Retrigger {
+		case Ignore:
+			return l.to, nil
+		case Extend:
+			n.until = l.to.until.Add(cmd.For)
+		}
+	}
+	if end := l.since.Add(l.MinOn); cmd.For > 0 && n.until.Before(end) {
+		return n, fmt.Errorf("it must stay on for another %v (min_on)", soon(end.Sub(now)))
+	}
+	return l.bound(l.since, n), nil
+}
+
+// bound lets n end when an output that went on at rise has been on for max_on.
+func (l *load) bound(rise time.Time, n pulse) pulse {
+	if end := rise.Add(l.MaxOn); n.on && l.MaxOn > 0 && (n.until.IsZero() || n.until.After(end)) {
+		n.until, n.cause = end, causeMaxOn
+	}
+	return n
+}
+
+func (l *load) mayRise(now time.Time, cmd bridge.Command) error {
+	if cmd.For > 0 && cmd.For < l.MinOn {
+		return fmt.Errorf("%v is shorter than min_on, %v", cmd.For, l.MinOn)
+	}
+	if quiet := now.Sub(l.heard); l.Lease.Topic != "" && quiet >= l.Lease.Time {
+		return fmt.Errorf("nothing has come on %s for %v (lease)", l.Lease.Topic, soon(quiet))
+	}
+	if left := l.since.Add(l.MinOff).Sub(now); left > 0 && l.MinOff > 0 {
+		return fmt.Errorf("it must stay off for another %v (min_off)", soon(left))
+	}
+	return l.paced(now)
+}
+
+// paced reports whether the output may go on at a time without going on too often.
+func (l *load) paced(at time.Time) error {
+	if n := l.PerMinute; n > 0 && len(l.starts) == n {
+		if left := l.starts[0].Add(time.Minute).Sub(at); left > 0 {
+			return fmt.Errorf("it goes on %d times within a minute at most; wait for another %v (per_minute)", n, soon(left))
+		}
+	}
+	return nil
+}
+
+func (l *load) mayFall(now time.Time, cmd bridge.Command) error {
+	switch left := l.since.Add(l.MinOn).Sub(now); {
+	case cmd.For > 0 && l.lock != nil:
+		return fmt.Errorf("an output with an interlock does not go on by itself; send OFF without a time")
+	case cmd.For > 0 && cmd.For < l.MinOff:
+		return fmt.Errorf("%v is shorter than min_off, %v", cmd.For, l.MinOff)
+	case left > 0 && l.MinOn > 0 && l.on:
+		return fmt.Errorf("it must stay on for another %v (min_on)", soon(left))
+	case cmd.For > 0:
+		return l.paced(now.Add(cmd.For))
+	}
+	return nil
+}
+
+// soon rounds what people read.
+func soon(d time.Duration) time.Duration {
+	if d > 10*time.Second {
+		return d.Round(time.Second)
+	}
+	return d.Round(time.Millisecond)
+}
+
+// postpone has what is due and could not be done be tried again.
+func (l *load) postpone(now time.Time) {
+	again := now.Add(retry)
+	l.to.until = again
+	if l.Lease.Time > 0 {
+		l.heard = again.Add(-l.Lease.Time)
+	}
+}
+
+// due returns when the output changes by itself; zero is never.
+func (l *load) due() time.Time {
+	var times []time.Time
+	if !l.to.until.IsZero() {
+		times = append(times, l.to.until)
+	}
+	if l.to.on && l.Lease.Time > 0 {
+		times = append(times, l.heard.Add(l.Lease.Time))
+	}
+	if len(times) == 0 {
+		return time.Time{}
+	}
+	return slices.MinFunc(times, time.Time.Compare)
+}
+
+// expired returns what the output is to be at now, why, and whether that is
+// something else than before.
+func (l *load) expired(now time.Time) (next pulse, cause string, over bool) {
+	if l.to.on && l.Lease.Time > 0 && !now.Before(l.heard.Add(l.Lease.Time)) {
+		return pulse{}, causeLease, true
+	}
+	next, over = l.to.expired(now)
+	return l.bound(now, next), l.to.cause, over
+}
