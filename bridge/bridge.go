@@ -39,6 +39,10 @@ type Message struct {
 	QoS     byte // 0, 1 or 2
 	Retain  bool // published: to be kept for its topic; received: it was kept
 
+	// Lasting has a retained message survive the process. What a bridge retains
+	// otherwise is what it says anew at each start.
+	Lasting bool
+
 	// Expiry is how long the message may wait for its receiver, in whole
 	// seconds; zero means for ever (section 3.3.2.3.3).
 	Expiry time.Duration

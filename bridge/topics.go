@@ -21,6 +21,10 @@ func (b Base) State(entity string) string { return string(b) + "/" + entity }
 // Attr is where quality, error and counters of an entity are retained, as JSON.
 func (b Base) Attr(entity string) string { return b.State(entity) + "/attr" }
 
+// Saved is where that is retained which an entity must know again after a restart,
+// as JSON; see Save.
+func (b Base) Saved(entity string) string { return b.State(entity) + "/saved" }
+
 // Set is where an entity takes commands. They are never retained.
 func (b Base) Set(entity string) string { return b.State(entity) + "/set" }
 

@@ -101,6 +101,7 @@ func (c *client) send(m bridge.Message) (journal.Ticket, delivery.Verdict, error
 	if err != nil {
 		return 0, 0, err
 	}
+	c.publisher.Lasting = m.Lasting
 	t, v := c.publisher.Publish(r, c.message(m, r.Topic), 0)
 	c.publisher.Flush()
 	if r.Deferred() {

@@ -103,7 +103,7 @@ func (s *shop) restart() {
 		s.lines = make([]wire, len(s.pins))
 	}
 	for i, l := range s.bank.loads {
-		l.reset(s.now)
+		l.reset(s.now, pulse{})
 		s.lines[i] = wire{since: s.now, heard: s.now} // per_minute counts anew
 	}
 }
@@ -272,9 +272,8 @@ func TestRefusals(t *testing.T) {
 		{"short off", Pin{MinOff: time.Minute}, time.Second, bridge.Command{Value: "OFF", For: time.Second}, "1s is shorter than min_off, 1m0s"},
 		{"nonsense", Pin{}, time.Second, bridge.Command{Value: "UP"}, `"UP" is not ON, OFF or TOGGLE`},
 	} {
-		tt.pin.Initial = On
 		l := &load{Pin: tt.pin}
-		l.reset(start)
+		l.reset(start, pulse{on: true})
 		if _, err := l.next(start.Add(tt.after), tt.cmd); (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}

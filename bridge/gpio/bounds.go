@@ -91,8 +91,11 @@ func (c Config) checkInterlock(l Interlock) error {
 			errs = append(errs, config.Errorf(at, "%s is on another chip than %s: two chips cannot be switched as one", id, l.Pins[0]))
 		}
 		chip = p.Chip
-		if p.Initial == On || p.OnExit == On {
+		if p.Initial == On || p.Warm == On || p.OnExit == On {
 			on = append(on, id)
+		}
+		if p.Initial == InvertedLast || p.Warm == InvertedLast {
+			errs = append(errs, config.Errorf(at, "%s begins inverted: an output with an interlock begins off, on or as it was", id))
 		}
 	}
 	if len(on) > 1 {

@@ -45,7 +45,8 @@ type Pin struct {
 	Debounce *time.Duration `yaml:"debounce" doc:"of an input: how long it must be still before its new state counts"`
 
 	Drive   Drive   `yaml:"drive" doc:"of an output: push-pull, open-drain or open-source"`
-	Initial Initial `yaml:"initial" doc:"of an output: off or on from the first moment after a start; there is no other level between"`
+	Initial Initial `yaml:"initial" doc:"of an output: off, on, last (what it was before) or inverted-last from the first moment after a start; there is no other level between"`
+	Warm    Initial `yaml:"initial_warm" doc:"of an output: the same when edge was restarted and the board was not; initial if left out"`
 	OnExit  Exit    `yaml:"on_exit" doc:"of an output: off, on or keep when edge stops, before the line is given back; what the level is after that is up to the kernel's driver and to resistors"`
 
 	MaxOn     time.Duration `yaml:"max_on" doc:"of an output: how long it may be on at a time; then it goes off by itself, whatever is commanded"`
@@ -80,6 +81,9 @@ const (
 	On   = "on"
 	Keep = "keep"
 
+	Last         = "last"
+	InvertedLast = "inverted-last"
+
 	Restart = "restart"
 	Extend  = "extend"
 	Ignore  = "ignore"
@@ -107,7 +111,10 @@ func (Drive) Values() []string { return []string{PushPull, OpenDrain, OpenSource
 type Initial string
 
 // Values lists what an Initial may be.
-func (Initial) Values() []string { return []string{Off, On} }
+func (Initial) Values() []string { return []string{Off, On, Last, InvertedLast} }
+
+// remembers reports whether i needs what was before.
+func (i Initial) remembers() bool { return i == Last || i == InvertedLast }
 
 // An Exit is what an output is made before it is given back.
 type Exit string
@@ -230,6 +237,7 @@ func (p Pin) settings(at func(string) string) error {
 		oneOf(at("bias"), p.Bias),
 		oneOf(at("drive"), p.Drive),
 		oneOf(at("initial"), p.Initial),
+		oneOf(at("initial_warm"), p.Warm),
 		oneOf(at("on_exit"), p.OnExit),
 	}
 	if p.Direction == "" {
@@ -248,6 +256,7 @@ func (p Pin) settings(at func(string) string) error {
 	only(Input, "debounce", p.Debounce != nil)
 	only(Output, "drive", p.Drive != "")
 	only(Output, "initial", p.Initial != "")
+	only(Output, "initial_warm", p.Warm != "")
 	only(Output, "on_exit", p.OnExit != "")
 	only(Output, "max_on", p.MaxOn != 0)
 	only(Output, "min_on", p.MinOn != 0)
@@ -288,7 +297,6 @@ func (p Pin) lineConfig(debounce time.Duration) gpiochip.LineConfig {
 	if p.Direction == Output {
 		cfg.Direction = gpiochip.Output
 		cfg.Drive = drives[p.Drive]
-		cfg.Value = p.Initial == On
 		return cfg
 	}
 	cfg.Direction, cfg.Edges, cfg.Debounce = gpiochip.Input, gpiochip.BothEdges, debounce

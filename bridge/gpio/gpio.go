@@ -41,6 +41,7 @@ type Bridge struct {
 	cfg  Config
 	log  *slog.Logger
 	open Opener
+	boot string // see bootID
 }
 
 var _ bridge.Bridge = (*Bridge)(nil)
@@ -48,7 +49,7 @@ var _ bridge.Bridge = (*Bridge)(nil)
 // New returns a bridge that speaks under base, to the lines of this machine. It
 // opens nothing. The configuration must be valid.
 func New(base bridge.Base, cfg Config, log *slog.Logger) *Bridge {
-	return &Bridge{base, cfg, log, Open}
+	return &Bridge{base, cfg, log, Open, bootID()}
 }
 
 // WithChips returns a bridge that gets its chips from open, such as those of a
@@ -59,11 +60,22 @@ func (b *Bridge) WithChips(open Opener) *Bridge {
 	return &with
 }
 
+// WithBoot returns a bridge that takes the kernel's run for the one with this id.
+func (b *Bridge) WithBoot(id string) *Bridge {
+	with := *b
+	with.boot = id
+	return &with
+}
+
 // Run implements bridge.Bridge.
 func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 	post := &post{b.base, c, newOutbox()}
 	defer post.farewell(ctx, b.log)
-	groups := b.groups(post)
+	begin, err := b.recall(ctx, c)
+	if err != nil {
+		return err
+	}
+	groups := b.groups(post, begin)
 	up, err := b.takeAny(groups)
 	defer releaseAll(groups)
 	if err != nil {
@@ -91,8 +103,8 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 	return w.Wait()
 }
 
-// groups sorts the pins by chip.
-func (b *Bridge) groups(post *post) []*group {
+// groups sorts the pins by chip. begin is how outputs begin.
+func (b *Bridge) groups(post *post, begin map[string]pulse) []*group {
 	byChip := make(map[string]*group)
 	var groups []*group
 	for _, p := range b.cfg.Pins {
@@ -100,7 +112,7 @@ func (b *Bridge) groups(post *post) []*group {
 		if g == nil {
 			g = &group{
 				chip: p.Chip, debounce: b.cfg.Debounce, open: b.open, post: post,
-				log: b.log, commands: make(chan command), leases: make(chan *load),
+				log: b.log, commands: make(chan command), leases: make(chan *load), begin: begin, boot: b.boot,
 			}
 			byChip[p.Chip] = g
 			groups = append(groups, g)

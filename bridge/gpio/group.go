@@ -34,6 +34,8 @@ type group struct {
 	commands chan command
 	leases   chan *load // that were heard of
 	bank     *bank
+	begin    map[string]pulse // by id, how outputs begin; used once: a chip that comes back has them off
+	boot     string
 
 	taken   bool
 	outputs []*output
@@ -74,14 +76,14 @@ func (g *group) take() (err error) {
 
 func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 	cfg := p.lineConfig(g.debounce)
-	cfg.Offset = offset
+	cfg.Offset, cfg.Value = offset, g.begins(p).on
 	lines, cfg, err := request(chip, p.consumer(), cfg)
 	if err != nil {
 		return err
 	}
 	held := pin{Pin: p, lines: lines, post: g.post, counters: make(map[string]uint64)}
 	if p.Direction == Output {
-		g.outputs = append(g.outputs, &output{held, g.bank.find(p.ID)})
+		g.outputs = append(g.outputs, &output{held, g.bank.find(p.ID), g.boot})
 		return nil
 	}
 	in := &input{pin: held}
@@ -90,6 +92,14 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 	}
 	g.inputs = append(g.inputs, in)
 	return nil
+}
+
+// begins returns what an output is from the first moment on.
+func (g *group) begins(p Pin) pulse {
+	if g.begin == nil {
+		return pulse{on: p.Initial == On}
+	}
+	return g.begin[p.ID]
 }
 
 // request asks for one line. A chip that cannot debounce gets asked again
@@ -202,10 +212,11 @@ func (g *group) own(ctx context.Context, edges <-chan edge) error {
 
 func (g *group) start(now time.Time) error {
 	for _, o := range g.outputs {
-		if err := o.start(now); err != nil {
+		if err := o.start(now, g.begins(o.Pin)); err != nil {
 			return err
 		}
 	}
+	g.begin = nil
 	for _, in := range g.inputs {
 		if err := in.start(now); err != nil {
 			return err

@@ -20,10 +20,9 @@ type load struct {
 	lock   *interlock  // nil: it excludes no other
 }
 
-// reset begins anew at now with a line that is as it was requested.
-func (l *load) reset(now time.Time) {
-	l.to, l.on, l.since = pulse{on: l.Initial == On}, l.Initial == On, now
-	l.to = l.bound(now, l.to)
+// reset begins anew at now with a line that was requested as begin says.
+func (l *load) reset(now time.Time, begin pulse) {
+	l.to, l.on, l.since = l.bound(now, begin), begin.on, now
 	l.starts, l.heard = nil, now
 }
 

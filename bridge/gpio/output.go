@@ -22,11 +22,13 @@ type command struct {
 type output struct {
 	pin
 	load *load
+	boot string
 }
 
-// start tells what the line is since its request.
-func (o *output) start(now time.Time) error {
-	o.load.reset(now)
+// start tells what the line is since its request, which made it begin.
+func (o *output) start(now time.Time, begin pulse) error {
+	o.load.reset(now, begin)
+	o.save(causeStart)
 	o.set(now, o.load.on, causeStart)
 	return gone(o.confirm(causeStart))
 }
@@ -63,6 +65,7 @@ func (o *output) drive(next pulse, cause string) error {
 		return err
 	}
 	o.load.to = next
+	o.save(cause)
 	return o.confirm(cause)
 }
 

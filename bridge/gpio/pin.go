@@ -107,6 +107,12 @@ func (p *post) attr(entity string, a bridge.Attr) {
 	}})
 }
 
+func (p *post) save(entity string, m memory) {
+	p.box.put(letter{p.base.Saved(entity), func(ctx context.Context) error {
+		return bridge.Save(ctx, p.client, p.base, entity, m)
+	}})
+}
+
 func (p *post) result(entity string, r bridge.Result) {
 	p.box.put(letter{"", func(ctx context.Context) error {
 		return bridge.PublishResult(ctx, p.client, p.base, entity, r)

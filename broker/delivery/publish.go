@@ -31,6 +31,10 @@ type Publisher struct {
 	targets []journal.Target
 	shares  []share // of the message that is being published
 	last    bool    // nobody sends again what is refused
+
+	// Lasting keeps what a session within the process retains; it is said anew at
+	// each start otherwise.
+	Lasting bool
 }
 
 // Publisher returns a publisher that acts for s.
@@ -117,7 +121,7 @@ func (p *Publisher) retain(r *Route, m *Message, id uint16) (journal.Ticket, Ver
 	r = p.latest(r)
 	// What the process itself retains, and what begins with $, the next process
 	// retains anew.
-	t, ok := p.spread(r, m, id, r.keep && !p.session.local && m.Topic[0] != '$')
+	t, ok := p.spread(r, m, id, r.keep && (!p.session.local || p.Lasting) && m.Topic[0] != '$')
 	switch {
 	case !ok && m.QoS > 0: // Its publisher is told so.
 		e.reinstate(m.Topic, older)
