@@ -75,6 +75,14 @@ func TestBridgeMay(t *testing.T) {
 	rules()
 	try("as before", "publish", "edge/n/other/pump", false)
 	try("as before", "publish", "edge/n/relay/pump", true)
+	c = b.Bridge("relay", "house/boiler/#")
+	try("with a configuration", "subscribe", "house/boiler/alive", true)
+	try("with a configuration", "subscribe", "house/#", false)
+	try("with a configuration", "publish", "house/boiler/alive", false)
+	rules(deny("read", "house/boiler/alive"))
+	try("with rules against it", "subscribe", "house/boiler/alive", false)
+	c = b.Bridge("relay")
+	try("with another configuration", "subscribe", "house/boiler/alive", false)
 }
 
 // denialsOf returns what was denied: "WHO ACTION TOPIC", sorted.

@@ -23,8 +23,9 @@ func (b *Broker) Client(name string) bridge.Client { return b.client(name, deliv
 
 // Bridge returns the client of the bridge with a name. It is under the rules as
 // network clients are: it may do what the role bridge allows, and the roles that
-// access.users has for its name.
-func (b *Broker) Bridge(name string) bridge.Client {
+// access.users has for its name, and read what reads match.
+func (b *Broker) Bridge(name string, reads ...string) bridge.Client {
+	b.guard.mayRead(bridgePrefix+name, reads)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.bridges[name]

@@ -49,6 +49,7 @@ type guard struct {
 
 	mu    sync.Mutex
 	views map[identity]*access.View // by the policy
+	reads map[string][]string       // of bridges, by owner
 }
 
 // An identity is somebody behind a client id: the name of a user or certificate,
@@ -73,7 +74,7 @@ func newGuard(b *Broker, cfg *Config) (*guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &guard{b: b, logins: cfg.Logins}
+	g := &guard{b: b, logins: cfg.Logins, reads: make(map[string][]string)}
 	g.use(p)
 	return g, nil
 }
@@ -127,6 +128,14 @@ func (g *guard) roles(owner string) (roles []string, ok bool) {
 	return append(roles, more...), known || len(roles) > 0
 }
 
+// mayRead lets a bridge read what its configuration names.
+func (g *guard) mayRead(owner string, filters []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reads[owner] = filters
+	clear(g.views)
+}
+
 // view returns what an identity may do; nil is everything.
 func (g *guard) view(owner, client string) *access.View {
 	if owner == delivery.Hub {
@@ -145,7 +154,7 @@ func (g *guard) view(owner, client string) *access.View {
 	var v *access.View
 	if !slices.Equal(slices.Compact(slices.Sorted(slices.Values(roles))), []string{adminRole}) {
 		name := strings.TrimPrefix(owner, bridgePrefix)
-		v = g.rules.Load().policy.For(access.Principal{Name: name, ClientID: client, Roles: roles})
+		v = g.rules.Load().policy.For(access.Principal{Name: name, ClientID: client, Roles: roles, Reads: g.reads[owner]})
 	}
 	g.views[id] = v
 	return v

@@ -19,6 +19,17 @@ type Config struct {
 	Interlocks []Interlock   `yaml:"interlocks" doc:"outputs of which only one may be on at a time"`
 }
 
+// Reads returns the topics that leases listen to.
+func (c Config) Reads() []string {
+	var filters []string
+	for _, p := range c.Pins {
+		if p.Lease.Topic != "" {
+			filters = append(filters, p.Lease.Topic)
+		}
+	}
+	return filters
+}
+
 // An Interlock is outputs that exclude each other, such as the two directions of
 // a motor.
 type Interlock struct {

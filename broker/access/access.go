@@ -44,6 +44,7 @@ type Principal struct {
 	Name     string   // what %u stands for; empty for clients without credentials
 	ClientID string   // what %c stands for
 	Roles    []string // all of them; see Policy.RolesOf
+	Reads    []string // filters that it may read besides: those that the configuration of a bridge names
 }
 
 // A Policy is what all roles may do. It does not change.
@@ -123,6 +124,10 @@ func (p *Policy) For(pr Principal) *View {
 		if r := p.find(name); r != nil {
 			v.roles = append(v.roles, r)
 		}
+	}
+	if len(pr.Reads) > 0 {
+		own := []Rule{{Allow: []Verb{Read}, Topics: pr.Reads}}
+		v.roles = append(v.roles, p.role("bridge", own, func(string) string { return "its own configuration" }))
 	}
 	return v
 }

@@ -62,11 +62,18 @@ func (a *app) aclExplain(u *usersOf) *cobra.Command {
 
 // policy returns the rules of the configuration.
 func (p *place) policy() (*access.Policy, error) {
+	_, policy, err := p.rules()
+	return policy, err
+}
+
+// rules returns the configuration and its rules.
+func (p *place) rules() (*plan, *access.Policy, error) {
 	plan, err := readPlan(p.config(), nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return access.Compile(plan.Access, plan.root(), plan.Broker.Where)
+	policy, err := access.Compile(plan.Access, plan.root(), plan.Broker.Where)
+	return plan, policy, err
 }
 
 // explained is what `edge acl explain --json` prints.
@@ -77,7 +84,7 @@ type explained struct {
 }
 
 func (a *app) explain(u *usersOf, who access.Principal, action access.Action, what string) error {
-	policy, err := u.policy()
+	plan, policy, err := u.rules()
 	if err != nil {
 		return err
 	}
@@ -87,7 +94,7 @@ func (a *app) explain(u *usersOf, who access.Principal, action access.Action, wh
 	}
 	user, known := users.Find(who.Name)
 	if name, is := strings.CutPrefix(who.Name, "bridge/"); is { // No user has such a name.
-		who.Name, who.Roles = name, policy.RolesOfBridge(name)
+		who.Name, who.Roles, who.Reads = name, policy.RolesOfBridge(name), plan.bridges[name].reads()
 	} else {
 		who.Roles = policy.RolesOf(who.Name)
 	}

@@ -49,7 +49,7 @@ type node struct {
 type server interface {
 	URLs() []string
 	Client(name string) bridge.Client
-	Bridge(name string) bridge.Client
+	Bridge(name string, reads ...string) bridge.Client
 	Stats() broker.Stats
 	Snapshot() (*journal.Snapshot, error)
 	Reload(broker.Config) error
@@ -221,7 +221,7 @@ func (n *node) start(name string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{planned: p, stop: cancel, done: make(chan struct{})}
 	n.bridges[name] = r
-	client := n.server.Bridge(name)
+	client := n.server.Bridge(name, p.reads()...)
 	go func() {
 		defer close(r.done)
 		bridge.Supervise(ctx, base, b, client, log)

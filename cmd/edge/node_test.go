@@ -31,9 +31,9 @@ type fakeServer struct {
 	closed bool
 }
 
-func (s *fakeServer) URLs() []string              { return []string{"tcp://127.0.0.1:1"} }
-func (s *fakeServer) Client(string) bridge.Client { return &s.memory }
-func (s *fakeServer) Bridge(string) bridge.Client { return &s.memory }
+func (s *fakeServer) URLs() []string                         { return []string{"tcp://127.0.0.1:1"} }
+func (s *fakeServer) Client(string) bridge.Client            { return &s.memory }
+func (s *fakeServer) Bridge(string, ...string) bridge.Client { return &s.memory }
 
 func (s *fakeServer) Stats() broker.Stats {
 	j := journal.Stats{

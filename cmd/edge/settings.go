@@ -110,6 +110,14 @@ type planned struct {
 	config any
 }
 
+// reads returns filters of what the bridge listens to beyond its own topics.
+func (p planned) reads() []string {
+	if r, ok := p.config.(interface{ Reads() []string }); ok {
+		return r.Reads()
+	}
+	return nil
+}
+
 func (p planned) equal(other planned) bool {
 	return p.kind == other.kind && reflect.DeepEqual(p.config, other.config)
 }
