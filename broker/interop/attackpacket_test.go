@@ -126,7 +126,7 @@ func wrongLength(a *arena) {
 			}
 		}
 	}
-	a.crowd(1000, func(a *arena, i int) {
+	a.crowd(300, func(a *arena, i int) {
 		v, length := versions[i%len(versions)], []int{100, 60_000, 1_000_000}[i/len(versions)%3]
 		a.hit(v, appendVarint([]byte{byte(cPUBLISH) << 4}, length))
 	})
