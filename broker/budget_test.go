@@ -180,8 +180,8 @@ func TestBound(t *testing.T) {
 		budget                               uint64
 		retained, wills, sessions, unkeptMax int
 	}{
-		{128 << 20, 8 << 20, 8 << 20, 4096, 128 << 20 / 20},
-		{8 << 30, limits.RetainedBytes, 512 << 20, limits.Sessions, limits.UnkeptBytes},
+		{120 << 20, 6 << 20, 6 << 20, 3840, 5 << 20},
+		{10 << 30, limits.RetainedBytes, 512 << 20, limits.Sessions, limits.UnkeptBytes},
 	} {
 		opts := limits.delivery()
 		(&memory{budget: budget{bytes: tt.budget}}).bound(&opts)

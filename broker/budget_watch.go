@@ -39,12 +39,14 @@ const (
 )
 
 // What strangers can have kept must leave room for twice as much, since the
-// collector comes when the heap has doubled.
+// collector comes when the heap has doubled. Of so many parts of the budget, one is
+// for all retained messages and one for all wills, for what waits for a client
+// whose session does not last, and for the sessions that last.
 const (
-	keptPart    = 1       // sixteenths for retained messages, and for the wills of all clients
-	sessionPart = 2       // sixteenths for sessions that last
-	sessionSize = 4 << 10 // about what one takes, with a message that waits
-	unkeptShare = 20      // of so many, one for what waits for a client whose session does not last
+	keptShare    = 20
+	unkeptShare  = 24
+	sessionShare = 8
+	sessionSize  = 4 << 10 // about what one takes, with a message that waits
 )
 
 // How often memory is looked at: the nearer to the budget, the more often. fastest
@@ -108,11 +110,11 @@ func (m *memory) part(n uint64) uint64 { return m.bytes / 16 * n }
 
 // bound makes limits smaller that are more than a fair part of the budget.
 func (m *memory) bound(opts *delivery.Options) {
-	part := func(n uint64) int { return int(min(m.part(n), math.MaxInt32)) }
-	opts.RetainedBytes = min(opts.RetainedBytes, part(keptPart))
-	opts.WillBytes = part(keptPart)
-	opts.Sessions = min(opts.Sessions, max(1, part(sessionPart)/sessionSize))
-	opts.UnkeptBytes = min(opts.UnkeptBytes, part(16)/unkeptShare)
+	share := func(n uint64) int { return int(min(m.bytes/n, math.MaxInt32)) }
+	opts.RetainedBytes = min(opts.RetainedBytes, share(keptShare))
+	opts.WillBytes = share(keptShare)
+	opts.Sessions = min(opts.Sessions, max(1, share(sessionShare)/sessionSize))
+	opts.UnkeptBytes = min(opts.UnkeptBytes, share(unkeptShare))
 }
 
 // run watches until the broker is closed.

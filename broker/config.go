@@ -72,13 +72,13 @@ type Limits struct {
 	QoS0Bytes      int           `yaml:"qos0_bytes" doc:"Bytes of QoS 0 messages that wait for a slow client; beyond, the oldest are dropped and counted."`
 	QueueMessages  int           `yaml:"queue_messages" doc:"QoS 1 and 2 messages that wait for one session."`
 	QueueBytes     int           `yaml:"queue_bytes" doc:"Bytes of QoS 1 and 2 messages that wait for one session."`
-	UnkeptBytes    int           `yaml:"unkept_bytes" doc:"Bytes of QoS 1 and 2 messages that wait in memory for a client whose session ends with its connection, but no more than a twentieth of the memory; beyond, both end."`
+	UnkeptBytes    int           `yaml:"unkept_bytes" doc:"Bytes of QoS 1 and 2 messages that wait in memory for a client whose session ends with its connection, but no more than a twenty-fourth of the memory; beyond, both end."`
 	QueueOverflow  QueueOverflow `yaml:"queue_overflow" doc:"At these limits: reject the publisher, or drop the oldest message and count it."`
 	SessionExpiry  time.Duration `yaml:"session_expiry" doc:"Longest life of a session without a connection."`
 	Sessions       int           `yaml:"sessions" doc:"Sessions in all, but no more than one for each 32 KiB of the memory; beyond, none begins that outlives its connection."`
 	Subscriptions  int           `yaml:"subscriptions" doc:"Subscriptions of one session."`
 	Connections    int           `yaml:"connections" doc:"Connections in all."`
-	RetainedBytes  int           `yaml:"retained_bytes" doc:"Bytes of retained messages in all, but no more than a sixteenth of the memory."`
+	RetainedBytes  int           `yaml:"retained_bytes" doc:"Bytes of retained messages in all, but no more than a twentieth of the memory."`
 	Memory         int64         `yaml:"memory" doc:"Bytes of memory of the process; near to that, what would take more is refused. 0 is GOMEMLIMIT, or three quarters of the cgroup's limit, or half of the machine's memory."`
 
 	ConnectionsPerAddress int   `yaml:"connections_per_address" doc:"Connections of one address, or one /64 of IPv6, at once; those of this machine are not counted."`

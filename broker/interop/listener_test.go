@@ -143,7 +143,8 @@ func TestStrangersHoldNothing(t *testing.T) {
 	if m := resident.receive(); m.payload != "safe" {
 		t.Errorf("received %+v, want what was published", m)
 	}
-	if n := strings.Count(h.log.await(t, "limits.connections", len(strangers)-limit), "limits.connections"); n > len(strangers)-limit+1 {
+	const refused = `"msg":"connection refused"`
+	if n := strings.Count(h.log.await(t, refused, len(strangers)-limit), refused); n > len(strangers)-limit+1 {
 		t.Errorf("%d of %d strangers were refused, with room for %d", n, len(strangers), limit-1)
 	}
 	for _, c := range strangers {
