@@ -192,7 +192,7 @@ func (b *Broker) turnedBy(err error, from net.Addr) {
 	*n++
 	if now := time.Now(); now.Sub(b.toldTurned) >= lossPause {
 		b.toldTurned = now
-		b.log.Warn("connection refused", "remote", from.String(), "err", err, "count", *n)
+		b.log.Warn("connections are refused", "remote", from.String(), "err", err, "count", *n)
 	}
 }
 
