@@ -51,7 +51,11 @@ func TestMemoryBudget(t *testing.T) {
 			t.Fatalf("%.20q came, want %.20q", m.payload, want)
 		}
 	}
-	if peak := s.peak(t); peak > budget+32<<20 {
+	allowed := budget + 32<<20
+	if race {
+		allowed *= racing // What the detector remembers is not the program's.
+	}
+	if peak := s.peak(t); peak > allowed {
 		t.Errorf("the broker took %d bytes, with a budget of %d", peak, budget)
 	}
 
