@@ -27,7 +27,8 @@ const tested = "edge"
 const usage = `Compare brokers under the same load, in one run.
 
   go run ./bench                       all rows, all brokers
-  go run ./bench --short               a few seconds for each row
+  go run ./bench --short               a few seconds for each row; what must survive
+                                       without the other brokers
   go run ./bench --row qos0$           rows whose name or title matches
   go run ./bench --row durable         rows about what must survive
   go run ./bench --peers edge,mochi    only these brokers
