@@ -145,17 +145,11 @@ func (k *control) identifyFor(r *Request) error {
 		return nil
 	}
 	g, id := k.b.guard, k.conn.Connect().ClientID
-	if r.Who == "" || !g.allows(owner, id) {
+	if r.Who == "" || !g.mayPublish(owner, id, gate.RequestTopic) {
 		g.denials.note(identity{owner, id}, access.Publish, gate.RequestTopic)
 		return errNotAdmin
 	}
 	return nil
-}
-
-// allows reports whether an identity may ask for something.
-func (g *guard) allows(owner, client string) bool {
-	v := g.view(owner, client)
-	return v == nil || v.Publish(gate.RequestTopic).Allowed
 }
 
 // decode reads a request. What is wrong is said without what the request says: it

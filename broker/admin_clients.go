@@ -73,12 +73,14 @@ type Explanation struct {
 }
 
 // Explain says whether a user with a client id may do something. The user with an
-// empty name is who shows no credentials.
+// empty name is who shows no credentials; bridge/relay is a bridge of this hub.
 func (b *Broker) Explain(user, client string, a access.Action, topic string) Explanation {
-	roles, _ := b.guard.roles(user)
-	roles = slices.Compact(slices.Sorted(slices.Values(roles)))
-	d := b.guard.rules.Load().policy.For(access.Principal{Name: user, ClientID: client, Roles: roles}).Ask(a, topic)
-	return Explanation{d.Allowed, append([]string{}, roles...), d.Reason}
+	g := b.guard
+	g.mu.Lock()
+	p := g.principal(identity{user, client})
+	g.mu.Unlock()
+	d := g.rules.Load().policy.For(p).Ask(a, topic)
+	return Explanation{d.Allowed, append([]string{}, p.Roles...), d.Reason}
 }
 
 // CheckRoles says which roles nobody has described.

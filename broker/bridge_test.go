@@ -54,6 +54,10 @@ func TestBridgeMay(t *testing.T) {
 		if (err == nil) != want {
 			t.Errorf("%s: %s %s: %v, want allowed: %t", when, action, topic, err, want)
 		}
+		asked, _ := access.ParseAction(action)
+		if e := b.Explain(id, id, asked, topic); e.Allowed != want {
+			t.Errorf("%s: %s %s: explained as %+v, want allowed: %t", when, action, topic, e, want)
+		}
 		if err != nil && !strings.Contains(err.Error(), "access.users.relay.roles") {
 			t.Errorf("%q does not say what can be done", err)
 		}

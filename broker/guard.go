@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"reflect"
@@ -150,14 +151,22 @@ func (g *guard) view(owner, client string) *access.View {
 	if len(g.views) >= maxViews {
 		clear(g.views)
 	}
-	roles, _ := g.roles(owner)
 	var v *access.View
-	if !slices.Equal(slices.Compact(slices.Sorted(slices.Values(roles))), []string{adminRole}) {
-		name := strings.TrimPrefix(owner, bridgePrefix)
-		v = g.rules.Load().policy.For(access.Principal{Name: name, ClientID: client, Roles: roles, Reads: g.reads[owner]})
+	if p := g.principal(id); !slices.Equal(p.Roles, []string{adminRole}) {
+		v = g.rules.Load().policy.For(p)
 	}
 	g.views[id] = v
 	return v
+}
+
+// principal returns an identity as the rules know it, with its roles sorted, each
+// once; g.mu is held.
+func (g *guard) principal(id identity) access.Principal {
+	roles, _ := g.roles(id.owner)
+	return access.Principal{
+		Name: strings.TrimPrefix(id.owner, bridgePrefix), ClientID: id.client,
+		Roles: slices.Compact(slices.Sorted(slices.Values(roles))), Reads: g.reads[id.owner],
+	}
 }
 
 // access is delivery.Options.Access.
@@ -278,9 +287,12 @@ func plausible(user string) bool {
 	return user != "" && user[0] != '$' && !strings.HasPrefix(user, uidPrefix) && !strings.HasPrefix(user, bridgePrefix)
 }
 
-// addressOf returns the address of a client; that of nobody for unix sockets.
-func addressOf(s *socket) netip.Addr {
-	at, _ := netip.ParseAddrPort(s.RemoteAddr().String())
+// addressOf returns the address of a client.
+func addressOf(s *socket) netip.Addr { return addressIn(s.RemoteAddr()) }
+
+// addressIn returns the IP address in a; that of nobody for unix sockets.
+func addressIn(a net.Addr) netip.Addr {
+	at, _ := netip.ParseAddrPort(a.String())
 	return at.Addr().Unmap()
 }
 
@@ -319,19 +331,12 @@ func (b *Broker) reauthorize() {
 
 // expel ends the connections of those who may not be here any more.
 func (b *Broker) expel() {
-	b.mu.Lock()
 	var gone []*gate.Conn
-	for s := range b.conns {
-		if s.gate == nil {
-			continue
+	b.eachClient(func(s *socket, _, owner string) {
+		if !b.guard.mayBe(owner, s) {
+			gone = append(gone, s.gate)
 		}
-		if owner, begun := s.gate.Owner(); begun {
-			if !b.guard.mayBe(owner, s) {
-				gone = append(gone, s.gate)
-			}
-		}
-	}
-	b.mu.Unlock()
+	})
 	for _, c := range gone {
 		c.End(gate.NotAuthorized)
 	}

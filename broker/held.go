@@ -2,7 +2,6 @@ package broker
 
 import (
 	"net"
-	"net/netip"
 	"slices"
 )
 
@@ -93,10 +92,5 @@ func (s *socket) here() bool {
 	if s.stream.LocalAddr().Network() == "unix" {
 		return s.who.client == nil
 	}
-	return isLoopback(s.stream.RemoteAddr()) && isLoopback(s.RemoteAddr())
-}
-
-func isLoopback(a net.Addr) bool {
-	at, err := netip.ParseAddrPort(a.String())
-	return err == nil && at.Addr().Unmap().IsLoopback()
+	return addressIn(s.stream.RemoteAddr()).IsLoopback() && addressOf(s).IsLoopback()
 }
