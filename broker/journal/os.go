@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"edge/internal/wholefile"
 )
 
 // OS returns the folder dir of the operating system, which is made when it is
@@ -43,7 +45,7 @@ func (d folder) Create(name string) (File, error) {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return nil, err
 	}
-	if err := syncDir(filepath.Dir(string(d))); err != nil {
+	if err := wholefile.Sync(filepath.Dir(string(d))); err != nil {
 		return nil, err
 	}
 	return d.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
@@ -62,20 +64,11 @@ func (d folder) Remove(name string) error { return os.Remove(d.path(name)) }
 func (d folder) Rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
 
 func (d folder) SyncDir() error {
-	err := syncDir(string(d))
+	err := wholefile.Sync(string(d))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // Nothing is in it.
 	}
 	return err
-}
-
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
 
 func (d folder) Free() (int64, error) {

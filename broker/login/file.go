@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"edge/internal/wholefile"
 )
 
 const (
@@ -117,7 +119,11 @@ func write(path string, dir *os.File, data []byte) error {
 		return err
 	}
 	defer f.Close()
-	if err := giveTo(f, dir); err != nil {
+	like, err := dir.Stat()
+	if err != nil {
+		return err
+	}
+	if err := wholefile.Give(f, like); err != nil {
 		return err
 	}
 	if _, err := f.Write(data); err != nil {
@@ -127,18 +133,4 @@ func write(path string, dir *os.File, data []byte) error {
 		return err
 	}
 	return f.Close()
-}
-
-// giveTo makes the owner of dir that of f, if root writes it: the hub, which is
-// not root, must be able to read it.
-func giveTo(f, dir *os.File) error {
-	info, err := dir.Stat()
-	if err != nil {
-		return err
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || os.Geteuid() != 0 {
-		return nil
-	}
-	return f.Chown(int(owner.Uid), int(owner.Gid))
 }

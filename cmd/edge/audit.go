@@ -11,12 +11,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"edge/broker/login"
+	"edge/internal/wholefile"
 )
 
 // An auditLog is the file in a data directory that says who has changed what: a line
@@ -128,18 +128,11 @@ func (l auditLog) open(dir *os.File, n int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, giveTo(f, dir)
-}
-
-// giveTo makes the owner of dir that of f, if root writes it: the hub may be
-// somebody else, and must be able to go on with it.
-func giveTo(f, dir *os.File) error {
-	info, err := dir.Stat()
-	if err != nil || os.Geteuid() != 0 {
-		return err
+	like, err := dir.Stat()
+	if err == nil {
+		err = wholefile.Give(f, like)
 	}
-	owner := info.Sys().(*syscall.Stat_t)
-	return f.Chown(int(owner.Uid), int(owner.Gid))
+	return f, err
 }
 
 // torn reports whether a power cut has left f without the end of its last line.

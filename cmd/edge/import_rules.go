@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"edge/internal/config"
 	"edge/internal/wholefile"
@@ -57,14 +56,9 @@ func (m *mosquittoImport) writeRules(file string) error {
 	})
 }
 
-// share lets those read f who can read the folder like, if root writes it: the hub
-// may be somebody else.
+// share lets those read f who can read the folder like, if root writes it.
 func share(f *os.File, like os.FileInfo) error {
-	owner, ok := like.Sys().(*syscall.Stat_t)
-	if !ok || os.Geteuid() != 0 {
-		return nil
-	}
-	if err := f.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
+	if err := wholefile.Give(f, like); err != nil || os.Geteuid() != 0 {
 		return err
 	}
 	return f.Chmod(like.Mode().Perm() & 0o644)

@@ -1,5 +1,5 @@
 // Package wholefile writes files that are there as a whole or not at all, whatever
-// happens to the power meanwhile.
+// happens to the power meanwhile, and gives them to whose folder it is.
 package wholefile
 
 import (
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Write has fill write a file that only its owner can read; fill may change who
@@ -39,4 +40,14 @@ func Sync(path string) error {
 	}
 	defer f.Close()
 	return f.Sync()
+}
+
+// Give makes the owner of like that of f, if root writes it: the hub may be somebody
+// else, and must be able to read it and go on with it.
+func Give(f *os.File, like os.FileInfo) error {
+	owner, ok := like.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 {
+		return nil
+	}
+	return f.Chown(int(owner.Uid), int(owner.Gid))
 }
