@@ -13,18 +13,15 @@ type bank struct {
 // are among them.
 func newBank(pins []Pin, interlocks []Interlock) *bank {
 	b := new(bank)
-	byID := make(map[string]*load)
 	for _, p := range pins {
 		if p.Direction == Output {
-			l := &load{Pin: p}
-			byID[p.ID] = l
-			b.loads = append(b.loads, l)
+			b.loads = append(b.loads, &load{Pin: p})
 		}
 	}
 	for _, cfg := range interlocks {
 		i := &interlock{dead: cfg.DeadTime}
 		for _, id := range cfg.Pins {
-			if l := byID[id]; l != nil {
+			if l := b.find(id); l != nil {
 				l.lock = i
 				i.members = append(i.members, l)
 			}

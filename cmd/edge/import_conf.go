@@ -119,7 +119,7 @@ func (c *mosquittoConf) line(l confLine) {
 		c.note(l, "a bridge to another broker is not taken over")
 	case l.key == "listener" || l.key == "port" && l.value != "0":
 		c.bridge = false
-		c.listeners = append(c.listeners, newMosquittoListener(l))
+		c.listeners = append(c.listeners, mosquittoListener{at: l})
 	case c.listen(l):
 	case c.bridge && !slices.Contains(globalKeys, l.key):
 	case slices.Contains([]string{"plugin", "auth_plugin", "global_plugin"}, l.key):
@@ -173,8 +173,6 @@ type mosquittoListener struct {
 	cert, key, client string // files
 	mutual            bool
 }
-
-func newMosquittoListener(l confLine) mosquittoListener { return mosquittoListener{at: l} }
 
 // listen takes a line that is about the listener before it.
 func (c *mosquittoConf) listen(l confLine) bool {

@@ -43,10 +43,8 @@ func openLogins(data string, log *slog.Logger) (*logins, error) {
 // improve puts a better hash of the same password into the users file, unless the
 // user has another password by now.
 func (l *logins) improve(name string, old, improved login.Hash) {
-	ctx, cancel := context.WithTimeout(context.Background(), editTime)
-	defer cancel()
 	var users login.Users
-	err := login.Edit(ctx, l.file, func(us login.Users) (login.Users, error) {
+	err := editUsers(context.Background(), l.file, func(us login.Users) (login.Users, error) {
 		if u, ok := us.Find(name); ok && u.Hash.Encode() == old.Encode() {
 			u.Hash = improved
 			us = us.With(u)

@@ -163,9 +163,7 @@ func (m *administrator) removeUser(ctx context.Context, r *broker.Request) (any,
 
 // edit changes the users file, and has the node take it.
 func (m *administrator) edit(ctx context.Context, r *broker.Request, change func(login.Users) (login.Users, error)) error {
-	locked, cancel := context.WithTimeoutCause(ctx, editTime, errors.New("another command has it"))
-	defer cancel()
-	if err := login.Edit(locked, m.logins.file, change); err != nil {
+	if err := editUsers(ctx, m.logins.file, change); err != nil {
 		return err
 	}
 	if took := m.ask(ctx, authorOf(r), usersVerb); !took.OK {

@@ -24,16 +24,21 @@ func (u *usersOf) load() (login.Users, error) { return login.Load(usersFile(u.di
 // editTime is how long another command may keep the users file to itself.
 const editTime = 10 * time.Second
 
+// editUsers changes a users file, which another command may have for a while.
+func editUsers(ctx context.Context, file string, change func(login.Users) (login.Users, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, editTime, errors.New("another command has it"))
+	defer cancel()
+	return login.Edit(ctx, file, change)
+}
+
 // edit changes the users file, and has the hub, if one runs, take the change.
 func (u *usersOf) edit(ctx context.Context, change func(login.Users) (login.Users, error)) error {
 	dir := u.dir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w; name another one with --data", err)
 	}
-	locked, cancel := context.WithTimeoutCause(ctx, editTime, errors.New("another command has it"))
-	defer cancel()
 	var before, after login.Users
-	err := login.Edit(locked, usersFile(dir), func(users login.Users) (_ login.Users, err error) {
+	err := editUsers(ctx, usersFile(dir), func(users login.Users) (_ login.Users, err error) {
 		before = users
 		after, err = change(users)
 		return after, err
