@@ -74,8 +74,9 @@ func lieTo(a *arena) {
 }
 
 // believer is the memory that lies may make edge pub and edge sub take: 20 messages
-// of 8 MiB, one that is read and one that is sent, and what they need anyway.
-const believer = 320 << 20
+// of 8 MiB, one that is read and one that is sent, as much again before the collector
+// has run, and what they need anyway.
+const believer = (2*22*8 + 32) << 20
 
 // fall runs the program, which is lied to, and notes how it ends.
 func (a *arena) fall(l lie, input []byte, args []string) {
