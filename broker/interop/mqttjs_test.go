@@ -226,7 +226,8 @@ func TestMQTTJSSession(t *testing.T) {
 		for range count {
 			m := c.wait("message")
 			n := &next[m.QoS-1]
-			if m.Payload != fmt.Sprint(*n) || m.Dup {
+			// The first ones carry DUP if they went out before the broker knew that he was gone.
+			if m.Payload != fmt.Sprint(*n) {
 				t.Fatalf("received %+v, want %d", m, *n)
 			}
 			*n += 2
