@@ -188,7 +188,9 @@ func TestPaho3Session(t *testing.T) {
 	}
 	c = connectPaho3(t, options())
 	for i := range count {
-		if m := c.next(); string(m.Payload()) != fmt.Sprint(i) || m.Duplicate() != (i < seen) {
+		m := c.next()
+		// A few more go out before the broker sees that he is gone.
+		if open := i >= seen && i < count/2; string(m.Payload()) != fmt.Sprint(i) || m.Duplicate() != (i < seen) && !open {
 			t.Fatalf("received %q, DUP %t, want %d, with DUP for the first %d only", m.Payload(), m.Duplicate(), i, seen)
 		}
 	}
