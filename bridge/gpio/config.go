@@ -59,6 +59,7 @@ type Pin struct {
 	Initial Initial `yaml:"initial" doc:"of an output: off, on, last (what it was before) or inverted-last from the first moment after a start; there is no other level between"`
 	Warm    Initial `yaml:"initial_warm" doc:"of an output: the same when edge was restarted and the board was not; initial if left out"`
 	OnExit  Exit    `yaml:"on_exit" doc:"of an output: off, on or keep when edge stops, before the line is given back; what the level is after that is up to the kernel's driver and to resistors"`
+	Safe    Safe    `yaml:"safe" doc:"of an output: off or on, what it becomes when nobody is there to answer for it; off if left out"`
 
 	MaxOn     time.Duration `yaml:"max_on" doc:"of an output: how long it may be on at a time; then it goes off by itself, whatever is commanded"`
 	MinOn     time.Duration `yaml:"min_on" doc:"of an output: how long it stays on; commands to go off before are refused"`
@@ -132,6 +133,12 @@ type Exit string
 
 // Values lists what an Exit may be.
 func (Exit) Values() []string { return []string{Off, On, Keep} }
+
+// A Safe is what an output becomes when nobody is there to answer for it.
+type Safe string
+
+// Values lists what a Safe may be.
+func (Safe) Values() []string { return []string{Off, On} }
 
 // A Retrigger is what a timed command does while another is running.
 type Retrigger string
@@ -250,6 +257,7 @@ func (p Pin) settings(at func(string) string) error {
 		oneOf(at("initial"), p.Initial),
 		oneOf(at("initial_warm"), p.Warm),
 		oneOf(at("on_exit"), p.OnExit),
+		oneOf(at("safe"), p.Safe),
 	}
 	if p.Direction == "" {
 		errs = append(errs, config.Errorf(at("direction"), "must be set: %s", strings.Join(p.Direction.Values(), " or ")))
@@ -269,6 +277,7 @@ func (p Pin) settings(at func(string) string) error {
 	only(Output, "initial", p.Initial != "")
 	only(Output, "initial_warm", p.Warm != "")
 	only(Output, "on_exit", p.OnExit != "")
+	only(Output, "safe", p.Safe != "")
 	only(Output, "max_on", p.MaxOn != 0)
 	only(Output, "min_on", p.MinOn != 0)
 	only(Output, "min_off", p.MinOff != 0)

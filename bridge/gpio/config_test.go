@@ -72,6 +72,7 @@ func TestValidate(t *testing.T) {
 			"output's settings of an input", in(func(p *gpio.Pin) { p.Drive, p.Initial, p.OnExit = "open-drain", "on", "keep" }),
 			"pins[0].drive: only an output has it\npins[0].initial: only an output has it\npins[0].on_exit: only an output has it",
 		},
+		{"safe of an input", in(func(p *gpio.Pin) { p.Safe = gpio.On }), `pins[0].safe: only an output has it`},
 		{
 			"debounce of an output", in(func(p *gpio.Pin) { p.Direction, p.Debounce = gpio.Output, new(time.Second) }),
 			`pins[0].debounce: only an input has it`,
