@@ -16,20 +16,17 @@ var ErrGone = errors.New("the GPIO chip is gone")
 type BusyError struct {
 	Chip     string // label
 	Line     LineInfo
-	Consumer string // who asked
+	Consumer string  // who asked
+	Holder   *Holder // nil if it is the kernel, or cannot be seen
 }
 
 // Error names the line and its holder, and says what can be done.
 func (e *BusyError) Error() string {
-	holder := fmt.Sprintf("held by %q", e.Line.Consumer)
-	if e.Line.Consumer == "" {
-		holder = "held by a driver of the kernel or by a program that gives no name"
-	}
 	name := ""
 	if e.Line.Name != "" {
 		name = " (" + e.Line.Name + ")"
 	}
-	return fmt.Sprintf("line %d%s of %s is %s: stop that one or choose another line", e.Line.Offset, name, e.Chip, holder)
+	return fmt.Sprintf("line %d%s of %s is held by %s: %s", e.Line.Offset, name, e.Chip, e.heldBy(), e.advice())
 }
 
 // Unwrap returns syscall.EBUSY.

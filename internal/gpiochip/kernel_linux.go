@@ -115,7 +115,7 @@ func (c *chip) refusal(r Request, err error) error {
 		for _, o := range offsets {
 			if info, e := c.LineInfo(o); e == nil && info.Used {
 				chip, _ := c.Info()
-				return &BusyError{Chip: chip.Label, Line: info, Consumer: r.Consumer}
+				return Busy(chip, info, r.Consumer)
 			}
 		}
 	}

@@ -123,7 +123,7 @@ func fake(request uint, arg unsafe.Pointer) error {
 func TestRefusals(t *testing.T) {
 	c := &chip{call: fake}
 	_, err := c.Request(Request{Consumer: "edge:door", Lines: []LineConfig{{Offset: 0}, {Offset: 1}}})
-	want := `line 1 (GPIO4) of pinctrl-bcm2711 is held by "w1": stop that one or choose another line`
+	want := `line 1 (GPIO4) of pinctrl-bcm2711 is held by "w1": that is 1-Wire: take dtoverlay=w1-gpio out of config.txt or give it another gpiopin=, or choose another line`
 	var busy *BusyError
 	if !errors.As(err, &busy) || !errors.Is(err, syscall.EBUSY) || err.Error() != want || busy.Consumer != "edge:door" {
 		t.Errorf("Request of a line that is held = %v, want %s", err, want)
@@ -137,7 +137,7 @@ func TestRefusals(t *testing.T) {
 
 func TestBusyErrorOfAHolderWithoutName(t *testing.T) {
 	err := &BusyError{Chip: "pinctrl-rp1", Line: LineInfo{Offset: 2}}
-	want := "line 2 of pinctrl-rp1 is held by a driver of the kernel or by a program that gives no name: stop that one or choose another line"
+	want := "line 2 of pinctrl-rp1 is held by a driver of the kernel or by a program that gives no name: stop that one, such as an overlay in config.txt, or choose another line"
 	if err.Error() != want {
 		t.Errorf("Error() = %s, want %s", err, want)
 	}
