@@ -117,46 +117,6 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-func TestHeader(t *testing.T) {
-	bubble(t, boardConfig(), func(r rig) {
-		r.send("relay1", "ON")
-		r.expect("relay1", "ON")
-		pins, err := gpio.Header(r.board.Open)
-		if err != nil || len(pins) != 40 {
-			r.Fatalf("Header = %d pins, %v, want 40", len(pins), err)
-		}
-		lines := make(map[int]bool)
-		for i, p := range pins {
-			if p.Number != i+1 {
-				r.Errorf("pin %d has the number %d", i+1, p.Number)
-			}
-			if p.GPIO {
-				lines[p.Offset] = true
-			}
-		}
-		if len(lines) != 28 {
-			r.Errorf("the header has %d lines, want 28", len(lines))
-		}
-		if got, want := pins[0], (gpio.HeaderPin{Number: 1, Name: "3V3", Offset: -1}); got != want {
-			r.Errorf("pin 1 is %+v, want %+v", got, want)
-		}
-		want := gpio.HeaderPin{
-			Number: 29, Name: "GPIO5", GPIO: true, Chip: "sim-header", Offset: 5, Line: "GPIO5",
-			Used: true, Consumer: "edge:relay1", Direction: "output", ActiveLow: true, Level: "low",
-		}
-		if got := pins[28]; got != want {
-			r.Errorf("pin 29 is %+v, want %+v", got, want)
-		}
-		want = gpio.HeaderPin{
-			Number: 16, Name: "GPIO23", GPIO: true, Chip: "sim-header", Offset: 23, Line: "GPIO23",
-			Used: true, Consumer: "edge:button1", Direction: "input", ActiveLow: true, Bias: "pull-up", Level: "high",
-		}
-		if got := pins[15]; got != want {
-			r.Errorf("pin 16 is %+v, want %+v", got, want)
-		}
-	})
-}
-
 func TestValidateBounds(t *testing.T) {
 	out := func(id, pin string, change func(*gpio.Pin)) gpio.Pin {
 		p := gpio.Pin{ID: id, Pin: pin, Direction: gpio.Output}

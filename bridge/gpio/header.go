@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"edge/internal/gpiochip"
 )
 
 // header is the 40-pin header of every Raspberry Pi since the Model B+, pin 1
@@ -33,76 +31,31 @@ var header = [40]string{
 	"GND", "GPIO21",
 }
 
-// A HeaderPin is one pin of the 40-pin header and how its line is used now.
-type HeaderPin struct {
-	Number int    `json:"pin"`  // 1 to 40
-	Name   string `json:"name"` // 3V3, 5V, GND or GPIOn
-	GPIO   bool   `json:"gpio"` // false for supplies, which have nothing of the following
+// The headers of 26 pins, which are 1 to 26 of the 40 but for three lines of the
+// first revision.
+var (
+	headerRev2 = [26]string(header[:26])
+	headerRev1 = first(headerRev2)
+)
 
-	Chip      string `json:"chip,omitempty"`     // label
-	Offset    int    `json:"offset"`             // of the line on the chip; -1 for supplies
-	Line      string `json:"line,omitempty"`     // the line's name in the device tree
-	Used      bool   `json:"used"`               // somebody holds the line, or the kernel does
-	Consumer  string `json:"consumer,omitempty"` // who
-	Direction string `json:"direction,omitempty"`
-	ActiveLow bool   `json:"active_low,omitempty"`
-	Bias      string `json:"bias,omitempty"`
-
-	// Level is "high" or "low" where that can be seen without requesting the
-	// line, which would take it from what it does: a line that carries I²C or
-	// an output without owner would become an input when it is given back.
-	Level string `json:"level,omitempty"`
+// first returns what the pins were before the second revision of the Model B.
+func first(pins [26]string) [26]string {
+	pins[3-1], pins[5-1], pins[13-1] = "GPIO0", "GPIO1", "GPIO21"
+	return pins
 }
 
-// Header returns the 40 pins of the header, pin 1 first. It asks about lines and
-// changes none.
-func Header(open Opener) ([]HeaderPin, error) {
-	chip, err := open("")
+// place returns the line of a pin that is called GPIO17 or 11 on this board.
+func (b Board) place(pin string) (offset uint32, err error) {
+	n, err := strconv.Atoi(pin)
 	if err != nil {
-		return nil, err
+		offset, _ = headerOffset(pin) // checked by Validate
+		return offset, nil
 	}
-	defer chip.Close()
-	info, err := chip.Info()
-	if err != nil {
-		return nil, err
+	if n < 1 || n > b.Pins() {
+		return 0, fmt.Errorf("pin %d: the header of this board, a %s, has %d pins", n, b.Model, b.Pins())
 	}
-	pins := make([]HeaderPin, len(header))
-	for i, name := range header {
-		pins[i] = HeaderPin{Number: i + 1, Name: name, Offset: -1}
-		offset, ok := gpioOffset(name)
-		if !ok {
-			continue
-		}
-		line, err := chip.LineInfo(offset)
-		if err != nil {
-			return nil, fmt.Errorf("pin %d of the header: %w", i+1, err)
-		}
-		pins[i].describe(info.Label, line)
-		if l, ok := chip.(gpiochip.Leveler); ok {
-			pins[i].Level = level(l, offset)
-		}
-	}
-	return pins, nil
-}
-
-func (p *HeaderPin) describe(chip string, line gpiochip.LineInfo) {
-	p.GPIO, p.Chip, p.Offset = true, chip, int(line.Offset)
-	p.Line, p.Used, p.Consumer = line.Name, line.Used, line.Consumer
-	p.Direction, p.ActiveLow = line.Config.Direction.String(), line.Config.ActiveLow
-	if line.Config.Bias != gpiochip.BiasAsIs {
-		p.Bias = line.Config.Bias.String()
-	}
-}
-
-func level(l gpiochip.Leveler, offset uint32) string {
-	high, err := l.Level(offset)
-	switch {
-	case err != nil: // Seeing it takes rights that not everybody has.
-		return ""
-	case high:
-		return "high"
-	}
-	return "low"
+	offset, _ = gpioOffset(b.names()[n-1])
+	return offset, nil
 }
 
 // headerOffset returns the line of a pin that is called GPIO17 or 11.

@@ -2,6 +2,7 @@ package gpio
 
 import (
 	"fmt"
+	"slices"
 
 	"edge/internal/gpiochip"
 )
@@ -12,7 +13,7 @@ func (g *group) survey(chip gpiochip.Chip) ([]uint32, error) {
 	offsets := make([]uint32, len(g.pins))
 	for i, p := range g.pins {
 		var err error
-		if offsets[i], err = p.locate(chip); err == nil {
+		if offsets[i], err = p.locate(chip, boardOf(chip)); err == nil {
 			err = p.free(chip, offsets[i])
 		}
 		if err != nil {
@@ -32,20 +33,29 @@ func (p Pin) free(chip gpiochip.Chip, offset uint32) error {
 	if err != nil {
 		return err
 	}
-	return &gpiochip.BusyError{Chip: info.Label, Line: line, Consumer: p.consumer()}
+	return gpiochip.Busy(info, line, p.consumer())
 }
 
 // consumer is what p is called as the holder of its line.
 func (p Pin) consumer() string { return "edge:" + p.ID }
 
-// locate returns the offset of the line that p means.
-func (p Pin) locate(chip gpiochip.Chip) (uint32, error) {
+// boardOf returns the board whose header the lines of chip are on. A simulated chip
+// is on a board of its own, whatever it runs on.
+func boardOf(chip gpiochip.Chip) Board {
+	if info, err := chip.Info(); err == nil && slices.Contains(headerLabels, info.Label) {
+		return ThisBoard()
+	}
+	return Board{}
+}
+
+// locate returns the offset of the line that p means on chip, if that is the
+// header's of board.
+func (p Pin) locate(chip gpiochip.Chip, board Board) (uint32, error) {
 	if p.Offset != nil {
 		return uint32(*p.Offset), nil
 	}
 	if p.Line == "" {
-		offset, _ := headerOffset(p.Pin) // checked by Validate
-		return offset, nil
+		return board.place(p.Pin)
 	}
 	info, err := chip.Info()
 	if err != nil {

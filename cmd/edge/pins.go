@@ -3,10 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
+	"maps"
+	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -18,67 +19,130 @@ import (
 // watchTime is how often --watch looks; a finger on a button is slower.
 const watchTime = 250 * time.Millisecond
 
+// A pinsView is what edge pins looks at.
+type pinsView struct {
+	open  gpio.Opener
+	board gpio.Board
+	roles []gpio.Role
+	file  string // that roles are from; empty if there is none
+}
+
 func (a *app) pinsCommand() *cobra.Command {
-	var simulated, watch bool
+	var file string
+	var simulated, watch, boot bool
 	cmd := &cobra.Command{
 		Use:   "pins",
-		Short: "Draw the 40-pin header: levels, directions, and who uses which line",
+		Short: "Draw the header: levels, what the pins are for, and what is wrong with that",
 		Example: `  edge pins
+  edge pins -c edge.yaml                   with the names of that configuration
+  edge pins --boot-config                  lines for config.txt: pins before edge runs
   edge pins --watch                        draw it again and again
   edge pins --json
   edge pins --sim                          the board of edge demo, on any machine`,
 		Long: `It looks and touches nothing: no line is requested and none changes. A level that
-cannot be seen without that is shown as a dot.`,
+cannot be seen without that is shown as a dot; root sees more. docs/pins.md
+explains the picture and the warnings.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			open := gpio.Opener(gpio.Open)
-			if simulated {
-				board, err := wiredBoard()
-				if err != nil {
-					return err
-				}
-				open = board.Open
+			if boot && (watch || a.json) {
+				return usageError{errors.New("--boot-config prints lines for a file: it goes neither with --watch nor with --json")}
 			}
-			if watch {
-				return a.watchPins(cmd.Context(), open)
+			v, err := a.pinsView(file, simulated)
+			switch {
+			case err != nil:
+				return err
+			case boot:
+				return a.printBootConfig(v, "/")
+			case watch:
+				return a.watchPins(cmd.Context(), v)
 			}
-			return a.printPins(open)
+			return a.printPins(v)
 		},
 	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration that says what pins are for; see edge help config for the default")
+	cmd.Flags().BoolVar(&boot, "boot-config", false, "print lines for config.txt that set the configured pins before edge runs")
 	cmd.Flags().BoolVar(&simulated, "sim", false, "draw the simulated board")
 	cmd.Flags().BoolVar(&simulated, "demo", false, "the same as --sim")
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "draw again four times a second until Ctrl-C")
-	a.jsonFlag(cmd, "print one JSON object for each pin")
+	a.jsonFlag(cmd, "print one JSON object for the board, and one for each pin")
 	return cmd
 }
 
-func (a *app) printPins(open gpio.Opener) error {
-	pins, err := gpio.Header(open)
+// pinsView finds out what there is to look at. A configuration that was not asked
+// for and cannot be used is no reason to show nothing.
+func (a *app) pinsView(file string, simulated bool) (pinsView, error) {
+	v := pinsView{open: gpio.Open, board: gpio.ThisBoard(), file: file}
+	read := func() (*plan, error) { return readPlan(v.file, nil) }
+	switch {
+	case simulated:
+		board, err := wiredBoard()
+		if err != nil {
+			return v, err
+		}
+		v.open, v.board = board.Open, gpio.Board{Model: "Simulated board"}
+		if file == "" {
+			v.file = "edge demo"
+			read = func() (*plan, error) { return demoPlan(demoPort, new(runFlags)) }
+		}
+	case file == "":
+		if v.file = findConfig(); v.file == "" {
+			return v, nil
+		}
+	}
+	p, err := read()
+	if err != nil && file != "" {
+		return v, err
+	}
+	if err != nil {
+		fmt.Fprintf(a.err, "edge: without the names of %s, which cannot be used: see edge check\n", v.file)
+		v.file = ""
+		return v, nil
+	}
+	v.roles = p.roles()
+	return v, nil
+}
+
+// roles returns what bridges want of GPIO lines.
+func (p *plan) roles() []gpio.Role {
+	var roles []gpio.Role
+	for _, name := range slices.Sorted(maps.Keys(p.bridges)) {
+		if cfg, ok := p.bridges[name].config.(gpio.Config); ok {
+			roles = append(roles, cfg.Roles(name)...)
+		}
+	}
+	return roles
+}
+
+func (a *app) printPins(v pinsView) error {
+	h, err := gpio.LookAt(v.open, v.board, v.roles)
 	if err != nil {
 		return fmt.Errorf("look at the header: %w; edge pins --sim draws a simulated one", err)
 	}
-	if a.json {
-		e := json.NewEncoder(a.out)
-		for _, p := range pins {
-			if err := e.Encode(p); err != nil {
-				return err
-			}
-		}
-		return nil
+	if !a.json {
+		_, err = fmt.Fprint(a.out, a.drawHeader(h, v.file, a.columns()))
+		return err
 	}
-	_, err = fmt.Fprint(a.out, a.drawPins(pins))
+	e := json.NewEncoder(a.out)
+	err = e.Encode(struct {
+		gpio.Header
+		Config    string      `json:"config,omitempty"`
+		Elsewhere []gpio.Role `json:"elsewhere,omitempty"`
+	}{h, v.file, h.Elsewhere})
+	for i := 0; i < len(h.Pins) && err == nil; i++ {
+		err = e.Encode(h.Pins[i])
+	}
 	return err
 }
 
 // watchPins goes back to the top of the terminal before each picture.
-func (a *app) watchPins(ctx context.Context, open gpio.Opener) error {
+func (a *app) watchPins(ctx context.Context, v pinsView) error {
 	tick := time.NewTicker(watchTime)
 	defer tick.Stop()
 	for {
 		if !a.json && isTerminal(a.out) {
 			fmt.Fprint(a.out, "\x1b[H\x1b[2J")
 		}
-		if err := a.printPins(open); err != nil {
+		if err := a.printPins(v); err != nil {
 			return err
 		}
 		select {
@@ -87,82 +151,6 @@ func (a *app) watchPins(ctx context.Context, open gpio.Opener) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// side is the width of what is said about one pin, beside its name and level.
-const side = 24
-
-// drawPins draws two pins a row, as they lie on the board: pin 1 is at the
-// upper left, where the board has a square pad.
-func (a *app) drawPins(pins []gpio.HeaderPin) string {
-	var b strings.Builder
-	for i := 0; i+1 < len(pins); i += 2 {
-		left, right := pins[i], pins[i+1]
-		fmt.Fprintf(&b, "%s %s %s %s│%s %s %s %s\n",
-			padLeft(usage(left), side), a.pinName(left, padLeft), a.pinLevel(left), a.paint(a.out, dim, fmt.Sprintf("%2d ", left.Number)),
-			a.paint(a.out, dim, fmt.Sprintf(" %-2d", right.Number)), a.pinLevel(right), a.pinName(right, padRight), usage(right))
-	}
-	lines := strings.Split(b.String(), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimRight(lines[i], " ")
-	}
-	legend := "● high  ○ low  · not visible; physical levels"
-	return strings.Join(lines, "\n") + "\n" + padLeft("", side) + a.paint(a.out, dim, legend) + "\n"
-}
-
-// usage says in a few words what a line is used for.
-func usage(p gpio.HeaderPin) string {
-	if !p.GPIO {
-		return ""
-	}
-	words := []string{p.Direction}
-	if p.Bias != "" {
-		words = append(words, p.Bias)
-	}
-	if p.Used {
-		words = []string{p.Direction, dashed(p.Consumer)}
-	}
-	return cut(printable(strings.Join(words, " ")), side)
-}
-
-func cut(s string, width int) string {
-	if utf8.RuneCountInString(s) <= width {
-		return s
-	}
-	return string([]rune(s)[:width-1]) + "…"
-}
-
-func padLeft(s string, width int) string {
-	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s))) + s
-}
-
-func padRight(s string, width int) string {
-	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))
-}
-
-func (a *app) pinName(p gpio.HeaderPin, pad func(string, int) string) string {
-	c := cyan
-	switch {
-	case p.Name == "GND":
-		c = dim
-	case !p.GPIO:
-		c = red
-	case p.Used:
-		c = bold
-	}
-	return a.paint(a.out, c, pad(p.Name, 6))
-}
-
-func (a *app) pinLevel(p gpio.HeaderPin) string {
-	switch {
-	case !p.GPIO:
-		return " "
-	case p.Level == "high":
-		return a.paint(a.out, green, "●")
-	case p.Level == "low":
-		return a.paint(a.out, blue, "○")
-	}
-	return a.paint(a.out, dim, "·")
 }
 
 // wiredBoard is the simulated board with its lines requested as edge demo does,

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"edge/bridge/gpio"
+)
+
+// boardNamed is a board with a device tree.
+func boardNamed(model, compatible string, revision uint32) gpio.Board {
+	return gpio.ReadBoard(fstest.MapFS{
+		"model":                 {Data: []byte(model + "\x00")},
+		"compatible":            {Data: []byte(compatible + "\x00")},
+		"system/linux,revision": {Data: binary.BigEndian.AppendUint32(nil, revision)},
+	})
+}
+
+// TestPinsWithoutNames has a configuration that nobody asked for and that is wrong.
+func TestPinsWithoutNames(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "edge.yaml")
+	if err := os.WriteFile(file, []byte("bridges: {porch: {gpio: {}}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("EDGE_CONFIG", file)
+	var stderr bytes.Buffer
+	a := &app{out: io.Discard, err: &stderr}
+	v, err := a.pinsView("", false)
+	want := "edge: without the names of " + file + ", which cannot be used: see edge check\n"
+	if err != nil || v.file != "" || len(v.roles) != 0 || stderr.String() != want {
+		t.Errorf("pinsView = %+v, %v, and says %q; want no roles, and %q", v, err, &stderr, want)
+	}
+	if _, err := a.pinsView(file, false); err == nil {
+		t.Error("pinsView of that file succeeds when it is asked for")
+	}
+}
+
+// TestBootConfigByBoard has a board whose firmware is another, and one that has
+// none.
+func TestBootConfigByBoard(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "boot"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "boot/config.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := gpio.Config{Pins: []gpio.Pin{{ID: "light", Pin: "11", Direction: gpio.Output, ActiveLow: true}}}
+	boot := func(board gpio.Board) (string, error) {
+		var out bytes.Buffer
+		v := pinsView{board: board, roles: cfg.Roles("porch"), file: "edge.yaml"}
+		err := (&app{out: &out, err: io.Discard}).printBootConfig(v, root)
+		return out.String(), err
+	}
+	text, err := boot(boardNamed("Raspberry Pi 5 Model B Rev 1.0", "raspberrypi,5-model-b\x00brcm,bcm2712", 0xc04170))
+	for _, want := range []string{"# For /boot/config.txt, made", "Raspberry Pi 5 Model B Rev 1.0. ", "EEPROM", "\n[all]\n", "\ngpio=17=op,pu,dh\n"} {
+		if !strings.Contains(text, want) || err != nil {
+			t.Errorf("the lines for a Raspberry Pi 5 lack %q: %v\n%s", want, err, text)
+		}
+	}
+	for line := range strings.Lines(text) {
+		if len(strings.TrimSuffix(line, "\n")) > minColumns {
+			t.Errorf("line of %d bytes: %s", len(line), line)
+		}
+	}
+	if _, err := boot(boardNamed("Xunlong Orange Pi Zero", "xunlong,orangepi-zero\x00allwinner,sun8i-h2-plus", 0)); err == nil || !strings.Contains(err.Error(), "this is a Xunlong Orange Pi Zero") {
+		t.Errorf("lines for an Orange Pi: %v, want an error that names it", err)
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"", "\n"},
+		{"one", "> one\n"},
+		{"one two", "> one two\n"},
+		{"one  two three", "> one two\n> three\n"},
+		{"a-word-that-is-too-long b", "> a-word-that-is-too-long\n> b\n"},
+		{"ää ää ää b", "> ää ää ää\n> b\n"},
+	} {
+		if got := wrap(tt.text, "> ", 10); got != tt.want {
+			t.Errorf("wrap(%q) = %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
