@@ -57,7 +57,7 @@ func find(label string, labels, paths []string) (gpiochip.Chip, error) {
 		chip.Close()
 		seen = append(seen, info.Label)
 	}
-	return nil, notFound(label, seen, errs)
+	return nil, notFound(label, ThisBoard(), seen, errs)
 }
 
 func open(path string) (gpiochip.Chip, gpiochip.ChipInfo, error) {
@@ -73,9 +73,12 @@ func open(path string) (gpiochip.Chip, gpiochip.ChipInfo, error) {
 	return chip, info, nil
 }
 
-func notFound(label string, seen []string, errs []error) error {
+func notFound(label string, board Board, seen []string, errs []error) error {
 	what := fmt.Sprintf("no GPIO chip is labelled %q", label)
-	if label == "" {
+	switch {
+	case label == "" && board.Other():
+		what = fmt.Sprintf("this is a %s, whose header edge does not know; name lines by chip and offset", board.Model)
+	case label == "":
 		what = "no GPIO chip is that of a Raspberry Pi's header; name one by chip and offset"
 	}
 	switch {

@@ -218,15 +218,20 @@ func TestAmbiguous(t *testing.T) {
 func TestNotFound(t *testing.T) {
 	for _, tt := range []struct {
 		label string
+		board Board
 		seen  []string
 		errs  []error
 		want  string
 	}{
-		{"pcf8574", []string{"pinctrl-rp1", "brcmstb", "pinctrl-rp1"}, nil, `no GPIO chip is labelled "pcf8574": there are brcmstb, pinctrl-rp1`},
-		{"", nil, nil, "no GPIO chip is that of a Raspberry Pi's header; name one by chip and offset: this machine has no /dev/gpiochip*"},
-		{"x", nil, []error{os.ErrPermission}, `no GPIO chip is labelled "x", but not all could be opened: permission denied`},
+		{"pcf8574", Board{}, []string{"pinctrl-rp1", "brcmstb", "pinctrl-rp1"}, nil, `no GPIO chip is labelled "pcf8574": there are brcmstb, pinctrl-rp1`},
+		{
+			"", Board{Model: "Xunlong Orange Pi Zero", tree: true}, []string{"1c20800.pinctrl", "1f02c00.pinctrl"}, nil,
+			"this is a Xunlong Orange Pi Zero, whose header edge does not know; name lines by chip and offset: there are 1c20800.pinctrl, 1f02c00.pinctrl",
+		},
+		{"", Board{}, nil, nil, "no GPIO chip is that of a Raspberry Pi's header; name one by chip and offset: this machine has no /dev/gpiochip*"},
+		{"x", Board{}, nil, []error{os.ErrPermission}, `no GPIO chip is labelled "x", but not all could be opened: permission denied`},
 	} {
-		if got := notFound(tt.label, tt.seen, tt.errs).Error(); got != tt.want {
+		if got := notFound(tt.label, tt.board, tt.seen, tt.errs).Error(); got != tt.want {
 			t.Errorf("notFound = %s, want %s", got, tt.want)
 		}
 	}
