@@ -102,6 +102,12 @@ var initPeriph = sync.OnceFunc(func() {
 		// An error is not about GPIO: the driver skips what it cannot have.
 		_, _ = driverreg.Init()
 	}
+	chip, err := openHeader()
+	if err == nil {
+		chip.Close()
+	}
+	// What cannot be registered, periph's drivers do not find.
+	_ = register(gpioioctl.Chips, err == nil)
 })
 
 // discovered returns the paths of the chips with the labels that periph found.

@@ -225,7 +225,10 @@ func TestNotFound(t *testing.T) {
 	}{
 		{"pcf8574", Board{}, []string{"pinctrl-rp1", "brcmstb", "pinctrl-rp1"}, nil, `no GPIO chip is labelled "pcf8574": there are brcmstb, pinctrl-rp1`},
 		{
-			"", Board{Model: "Xunlong Orange Pi Zero", tree: true}, []string{"1c20800.pinctrl", "1f02c00.pinctrl"}, nil,
+			"",
+			Board{Model: "Xunlong Orange Pi Zero", tree: true},
+			[]string{"1c20800.pinctrl", "1f02c00.pinctrl"},
+			nil,
 			"this is a Xunlong Orange Pi Zero, whose header edge does not know; name lines by chip and offset: there are 1c20800.pinctrl, 1f02c00.pinctrl",
 		},
 		{"", Board{}, nil, nil, "no GPIO chip is that of a Raspberry Pi's header; name one by chip and offset: this machine has no /dev/gpiochip*"},

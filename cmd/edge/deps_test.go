@@ -28,7 +28,7 @@ var layers = [][]string{
 		"internal/uart", "internal/wholefile", "internal/zigbee",
 	},
 	1: {
-		"broker/access", "broker/journal", "broker/login", "internal/pki",
+		"broker/access", "broker/journal", "broker/login", "internal/periphpin", "internal/pki",
 		"internal/zigbee/ash", "internal/zigbee/unpi", "internal/zigbee/zcl", "internal/zigbee/zdo",
 	},
 	2: {"bridge", "broker/delivery", "internal/zigbee/ezsp", "internal/zigbee/znp"},
@@ -69,7 +69,7 @@ var libraries = []library{
 	},
 	{
 		"periph.io/x/conn/v3",
-		[]string{"bridge/gpio", "internal/sim"},
+		[]string{"bridge/gpio", "internal/periphpin", "internal/sim"},
 		false,
 		"periph has global registries, and calls that switch a relay off",
 	},
