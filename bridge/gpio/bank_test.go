@@ -69,11 +69,14 @@ func newShop(t *testing.T, seed uint64) *shop {
 		s.maybe(func() { p.MaxOn = p.MinOn + s.some() })
 		s.maybe(func() { p.PerMinute = 1 + s.r.IntN(3) })
 		s.maybe(func() { p.Lease.Time = s.some() })
+		if i > 1 { // a and b exclude each other
+			s.maybe(func() { p.Safe, p.MaxOn = On, 0 })
+		}
 		s.maybe(func() { p.Retrigger = Retrigger(p.Retrigger.Values()[s.r.IntN(3)]) })
 		s.pins = append(s.pins, p)
 	}
 	s.locks = []Interlock{{Pins: []string{"a", "b"}, DeadTime: s.some()}}
-	if len(s.pins) > 2 && s.r.IntN(2) == 0 {
+	if len(s.pins) > 2 && s.pins[2].Safe != On && s.r.IntN(2) == 0 {
 		s.locks[0].Pins = append(s.locks[0].Pins, "c")
 	}
 	s.restart()
@@ -167,7 +170,7 @@ func (s *shop) turn(t turn) bool {
 		}
 		return false
 	}
-	t.load.to = t.next
+	t.load.aim(t.next)
 	s.judge(t)
 	t.load.became(s.now, t.next.on)
 	if t.cmd != nil {
@@ -249,8 +252,15 @@ func (s *shop) stillRight() {
 		if w.on && p.MaxOn > 0 && s.now.Sub(w.since) > p.MaxOn+slack {
 			s.t.Errorf("%s is on for %v, max_on is %v", p.ID, s.now.Sub(w.since), p.MaxOn)
 		}
-		if w.on && p.Lease.Time > 0 && s.now.Sub(w.heard) > p.Lease.Time+slack {
-			s.t.Errorf("%s is on %v after the last command, its lease is %v", p.ID, s.now.Sub(w.heard), p.Lease.Time)
+		patience := p.Lease.Time + slack
+		if p.Safe == On {
+			patience += p.MinOff
+			if p.PerMinute > 0 {
+				patience += time.Minute
+			}
+		}
+		if w.on != p.rest().on && p.Lease.Time > 0 && s.now.Sub(w.heard) > patience {
+			s.t.Errorf("%s is %s %v after the last command, its lease is %v", p.ID, state(w.on), s.now.Sub(w.heard), p.Lease.Time)
 		}
 	}
 }

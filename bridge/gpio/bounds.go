@@ -39,6 +39,9 @@ func (p Pin) bounds(at func(string) string) error {
 	if p.PerMinute < 0 || p.PerMinute > maxRate {
 		add("per_minute", "%d is not between 0 and %d", p.PerMinute, maxRate)
 	}
+	if p.MaxOn > 0 && p.Safe == On {
+		add("max_on", "safe is on, and so it must be able to stay on; leave one of them out")
+	}
 	errs = append(errs, oneOf(at("retrigger"), p.Retrigger))
 	if p.Lease.Topic == "" {
 		return errors.Join(errs...)
@@ -91,15 +94,18 @@ func (c Config) checkInterlock(l Interlock) error {
 			errs = append(errs, config.Errorf(at, "%s is on another chip than %s: two chips cannot be switched as one", id, l.Pins[0]))
 		}
 		chip = p.Chip
-		if p.Initial == On || p.Warm == On || p.OnExit == On {
+		if p.Initial == On || p.Warm == On || p.OnExit == On || p.Safe == On {
 			on = append(on, id)
+		}
+		if p.Safe == On && p.Lease != (Lease{}) {
+			errs = append(errs, config.Errorf(at, "%s would go on when its lease ends: an output with an interlock does not go on by itself", id))
 		}
 		if p.Initial == InvertedLast || p.Warm == InvertedLast {
 			errs = append(errs, config.Errorf(at, "%s begins inverted: an output with an interlock begins off, on or as it was", id))
 		}
 	}
 	if len(on) > 1 {
-		errs = append(errs, config.Errorf("pins", "%s would be on together at the start or the end", strings.Join(on, " and ")))
+		errs = append(errs, config.Errorf("pins", "%s would be on together at the start, at the end or when they are made safe", strings.Join(on, " and ")))
 	}
 	return errors.Join(errs...)
 }

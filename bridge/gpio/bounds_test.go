@@ -1,6 +1,7 @@
 package gpio_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 	"edge/bridge"
 	"edge/bridge/bridgetest"
 	"edge/bridge/gpio"
+	"edge/internal/gpiochip"
 	"edge/internal/sim"
 )
 
@@ -124,4 +126,68 @@ func TestLease(t *testing.T) {
 			r.Errorf("result is %+v, want it refused: nothing keeps the lease", got)
 		}
 	})
+}
+
+// TestLeaseToOn has a fan whose rest is to run: it may be off while somebody asks for
+// that.
+func TestLeaseToOn(t *testing.T) {
+	cfg := boardConfig()
+	cfg.Pins[0].Safe, cfg.Pins[0].Initial = gpio.On, gpio.On
+	cfg.Pins[0].Lease, cfg.Pins[0].MinOff = gpio.Lease{Time: time.Minute}, 90*time.Second
+	bubble(t, cfg, func(r rig) {
+		r.expect("relay1", "ON")
+		time.Sleep(time.Hour)
+		r.wantRelay(0, true)
+		r.send("relay1", "OFF")
+		r.expect("relay1", "OFF")
+		time.Sleep(89 * time.Second)
+		r.wantRelay(0, false) // Its min_off holds.
+		time.Sleep(time.Second)
+		r.wantRelay(0, true)
+		if a := r.attr("relay1", func(a bridge.Attr) bool { return a.Cause == "lease" }); a.Counters["lease"] != 1 {
+			r.Errorf("counters are %v, want one of lease", a.Counters)
+		}
+		r.send("relay1", `{"value":"ON","for":"70s"}`) // What it would be then, nobody asks for any more.
+		time.Sleep(2 * time.Minute)
+		r.wantRelay(0, true)
+	})
+}
+
+// TestSafeAfterUnplug has outputs be at rest when their chip is back, whatever they
+// begin with and were before, be it the only chip or not.
+func TestSafeAfterUnplug(t *testing.T) {
+	for _, alone := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := rig{t, sim.NewBoard(), new(bridgetest.Client)}
+			expander, lamp := sim.NewChip("pcf8574", ""), 0
+			open := func(label string) (gpiochip.Chip, error) {
+				if label == "pcf8574" {
+					return expander.Open()
+				}
+				return r.board.Open(label)
+			}
+			cfg := boardConfig()
+			cfg.Pins[0].Safe, cfg.Pins[1].Initial = gpio.On, gpio.On
+			if !alone {
+				cfg.Pins = append(cfg.Pins, gpio.Pin{ID: "lamp", Chip: "pcf8574", Offset: &lamp, Direction: gpio.Output})
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() {
+				bridge.Supervise(ctx, base, gpio.New(base, cfg, log).WithChips(open), r.client, log)
+				close(done)
+			}()
+			r.expect("relay1", "OFF")
+			r.wantRelay(1, true)
+			r.board.Header.Unplug()
+			r.attr("relay1", func(a bridge.Attr) bool { return a.Quality == bridge.Offline })
+			time.Sleep(time.Minute) // It is tried again and again.
+			r.board.Header.Replug()
+			r.expect("relay1", "ON")
+			r.wantRelay(0, true)
+			r.wantRelay(1, false)
+			cancel()
+			<-done
+		})
+	}
 }

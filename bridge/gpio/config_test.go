@@ -152,7 +152,25 @@ func TestValidateBounds(t *testing.T) {
 			"both at the start",
 			[]gpio.Pin{out("up", "GPIO17", func(p *gpio.Pin) { p.Initial = gpio.On }), out("down", "GPIO27", func(p *gpio.Pin) { p.OnExit = gpio.On })},
 			[]gpio.Interlock{{Pins: []string{"up", "down"}, DeadTime: time.Second}},
-			"interlocks[0].pins: up and down would be on together at the start or the end",
+			"interlocks[0].pins: up and down would be on together at the start, at the end or when they are made safe",
+		},
+		{
+			"both when nobody answers for them",
+			[]gpio.Pin{out("up", "GPIO17", func(p *gpio.Pin) { p.Safe = gpio.On }), out("down", "GPIO27", func(p *gpio.Pin) { p.Safe = gpio.On })},
+			[]gpio.Interlock{{Pins: []string{"up", "down"}, DeadTime: time.Second}},
+			"interlocks[0].pins: up and down would be on together at the start, at the end or when they are made safe",
+		},
+		{
+			"on when its lease ends",
+			[]gpio.Pin{motor[0], out("down", "GPIO27", func(p *gpio.Pin) { p.Safe, p.Lease.Time = gpio.On, time.Second })},
+			[]gpio.Interlock{{Pins: []string{"up", "down"}, DeadTime: time.Second}},
+			"interlocks[0].pins[1]: down would go on when its lease ends: an output with an interlock does not go on by itself",
+		},
+		{
+			"safe and not for long",
+			[]gpio.Pin{out("fan", "GPIO17", func(p *gpio.Pin) { p.Safe, p.MaxOn = gpio.On, time.Second })},
+			nil,
+			"pins[0].max_on: safe is on, and so it must be able to stay on; leave one of them out",
 		},
 		{
 			"two chips",

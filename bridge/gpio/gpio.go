@@ -11,8 +11,8 @@
 // themselves; and when the bridge ends, the output
 // is driven to its on_exit level before the line is given back. What the level
 // is from then on is the kernel's affair: upstream's driver makes the line an
-// input, Raspberry Pi's keeps it driven. After a start, and after the chip was
-// gone, an output is what initial says.
+// input, Raspberry Pi's keeps it driven. After a start an output is what initial
+// says, and what safe says after the chip was gone.
 //
 // What is promised of an input: its state is published at the start and when it
 // was stable; the last level of any storm is published; edges that the kernel
@@ -41,7 +41,8 @@ type Bridge struct {
 	cfg  Config
 	log  *slog.Logger
 	open Opener
-	boot string // see bootID
+	boot string          // see bootID
+	lost map[string]bool // chips that a Run has lost: their outputs begin at rest; used by Run alone
 }
 
 var _ bridge.Bridge = (*Bridge)(nil)
@@ -49,7 +50,7 @@ var _ bridge.Bridge = (*Bridge)(nil)
 // New returns a bridge that speaks under base, to the lines of this machine. It
 // opens nothing. The configuration must be valid.
 func New(base bridge.Base, cfg Config, log *slog.Logger) *Bridge {
-	return &Bridge{base, cfg, log, Open, bootID()}
+	return &Bridge{base, cfg, log, Open, bootID(), make(map[string]bool)}
 }
 
 // WithChips returns a bridge that gets its chips from open, such as those of a
@@ -76,6 +77,7 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 		return err
 	}
 	groups := b.groups(post, begin)
+	defer b.mourn(groups)
 	up, err := b.takeAny(groups)
 	defer releaseAll(groups)
 	if err != nil {
@@ -121,8 +123,18 @@ func (b *Bridge) groups(post *post, begin map[string]pulse) []*group {
 	}
 	for _, g := range groups {
 		g.bank = newBank(g.pins, b.cfg.Interlocks)
+		if g.lost = b.lost[g.chip]; g.lost {
+			g.begin = nil
+		}
 	}
 	return groups
+}
+
+// mourn keeps in mind which chips are gone.
+func (b *Bridge) mourn(groups []*group) {
+	for _, g := range groups {
+		b.lost[g.chip] = g.lost
+	}
 }
 
 // listen hears what keeps leases.
@@ -170,6 +182,7 @@ func (b *Bridge) takeAny(groups []*group) (*atomic.Int32, error) {
 			errs = append(errs, err)
 			continue
 		}
+		g.lost = false
 		up.Add(1)
 	}
 	err := errors.Join(errs...)
@@ -198,6 +211,7 @@ func (g *group) tend(ctx context.Context, up *atomic.Int32) error {
 				return nil
 			}
 			g.release()
+			g.lost = true
 			if up.Add(-1) == 0 {
 				return err
 			}
@@ -207,6 +221,7 @@ func (g *group) tend(ctx context.Context, up *atomic.Int32) error {
 		if !g.retake(ctx) {
 			return nil
 		}
+		g.lost = false
 		up.Add(1)
 		g.log.Info("GPIO chip taken", "chip", g.chip)
 	}

@@ -34,10 +34,11 @@ type group struct {
 	commands chan command
 	leases   chan *load // that were heard of
 	bank     *bank
-	begin    map[string]pulse // by id, how outputs begin; used once: a chip that comes back has them off
+	begin    map[string]pulse // by id, how outputs begin; used once: when a chip comes back they are at rest
 	boot     string
 
 	taken   bool
+	lost    bool // it was taken, and is gone
 	outputs []*output
 	inputs  []*input
 }
@@ -97,7 +98,7 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 // begins returns what an output is from the first moment on.
 func (g *group) begins(p Pin) pulse {
 	if g.begin == nil {
-		return pulse{on: p.Initial == On}
+		return p.rest()
 	}
 	return g.begin[p.ID]
 }

@@ -2,7 +2,6 @@ package gpio
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"edge/bridge"
@@ -17,14 +16,18 @@ type load struct {
 	since  time.Time   // of on, or of the start, since nobody knows what was before
 	starts []time.Time // when it went on, as far as per_minute counts
 	heard  time.Time   // of the lease
+	wait   time.Time   // nothing is done by itself before: it could not be done
 	lock   *interlock  // nil: it excludes no other
 }
 
 // reset begins anew at now with a line that was requested as begin says.
 func (l *load) reset(now time.Time, begin pulse) {
 	l.to, l.on, l.since = l.bound(now, begin), begin.on, now
-	l.starts, l.heard = nil, now
+	l.starts, l.heard, l.wait = nil, now, time.Time{}
 }
+
+// aim has the line be set to what p says.
+func (l *load) aim(p pulse) { l.to, l.wait = p, time.Time{} }
 
 // became tells what the line is.
 func (l *load) became(now time.Time, on bool) {
@@ -38,12 +41,18 @@ func (l *load) became(now time.Time, on bool) {
 	}
 }
 
+// rest is what the output is when nobody answers for it.
+func (p Pin) rest() pulse { return pulse{on: p.Safe == On} }
+
 // hear keeps the lease: what it waits for has come.
 func (l *load) hear(now time.Time) { l.heard = now }
 
 // next returns what a command makes of the output, or why it is refused.
 func (l *load) next(now time.Time, cmd bridge.Command) (pulse, error) {
 	n, err := l.to.next(now, cmd)
+	if err == nil && n.on != l.rest().on && n.on != l.to.on {
+		err = l.mayLeaveRest(now)
+	}
 	switch {
 	case err != nil:
 		return n, err
@@ -81,12 +90,17 @@ func (l *load) bound(rise time.Time, n pulse) pulse {
 	return n
 }
 
+// mayLeaveRest reports whether there is a lease for another state than that of rest.
+func (l *load) mayLeaveRest(now time.Time) error {
+	if quiet := now.Sub(l.heard); l.Lease.Topic != "" && quiet >= l.Lease.Time {
+		return fmt.Errorf("nothing has come on %s for %v (lease)", l.Lease.Topic, soon(quiet))
+	}
+	return nil
+}
+
 func (l *load) mayRise(now time.Time, cmd bridge.Command) error {
 	if cmd.For > 0 && cmd.For < l.MinOn {
 		return fmt.Errorf("%v is shorter than min_on, %v", cmd.For, l.MinOn)
-	}
-	if quiet := now.Sub(l.heard); l.Lease.Topic != "" && quiet >= l.Lease.Time {
-		return fmt.Errorf("nothing has come on %s for %v (lease)", l.Lease.Topic, soon(quiet))
 	}
 	if left := l.since.Add(l.MinOff).Sub(now); left > 0 && l.MinOff > 0 {
 		return fmt.Errorf("it must stay off for another %v (min_off)", soon(left))
@@ -127,35 +141,63 @@ func soon(d time.Duration) time.Duration {
 }
 
 // postpone has what is due and could not be done be tried again.
-func (l *load) postpone(now time.Time) {
-	again := now.Add(retry)
-	l.to.until = again
-	if l.Lease.Time > 0 {
-		l.heard = again.Add(-l.Lease.Time)
+func (l *load) postpone(now time.Time) { l.wait = now.Add(retry) }
+
+// leaseEnd returns when the lease is over if nothing more is heard; zero is never,
+// or that the output is at rest and needs none.
+func (l *load) leaseEnd() time.Time {
+	if l.to.on == l.rest().on {
+		return time.Time{}
 	}
+	return l.lapse()
+}
+
+// lapse returns when a lease is over; zero is never.
+func (l *load) lapse() time.Time {
+	if l.Lease.Time == 0 {
+		return time.Time{}
+	}
+	return l.heard.Add(l.Lease.Time)
 }
 
 // due returns when the output changes by itself; zero is never.
 func (l *load) due() time.Time {
-	var times []time.Time
-	if !l.to.until.IsZero() {
-		times = append(times, l.to.until)
+	due := l.to.until
+	if end := l.leaseEnd(); !end.IsZero() && (due.IsZero() || end.Before(due)) {
+		due = end
 	}
-	if l.to.on && l.Lease.Time > 0 {
-		times = append(times, l.heard.Add(l.Lease.Time))
+	if due.IsZero() {
+		return due
 	}
-	if len(times) == 0 {
-		return time.Time{}
-	}
-	return slices.MinFunc(times, time.Time.Compare)
+	return later(due, l.wait)
 }
 
 // expired returns what the output is to be at now, why, and whether that is
 // something else than before.
 func (l *load) expired(now time.Time) (next pulse, cause string, over bool) {
-	if l.to.on && l.Lease.Time > 0 && !now.Before(l.heard.Add(l.Lease.Time)) {
-		return pulse{}, causeLease, true
+	if now.Before(l.wait) {
+		return l.to, "", false
+	}
+	if end := l.leaseEnd(); !end.IsZero() && !now.Before(end) {
+		next = l.rest()
+		if next.on {
+			l.wait = l.mayRiseAt(now)
+		}
+		return next, causeLease, !now.Before(l.wait)
 	}
 	next, over = l.to.expired(now)
+	if end := l.lapse(); over && next.on != l.rest().on && !end.IsZero() && !now.Before(end) {
+		return l.rest(), causeLease, true // Nobody answers for what would be now.
+	}
 	return l.bound(now, next), l.to.cause, over
+}
+
+// mayRiseAt returns when, from now on, the output may go on as far as min_off and
+// per_minute are concerned.
+func (l *load) mayRiseAt(now time.Time) time.Time {
+	at := later(now, l.since.Add(l.MinOff))
+	if n := l.PerMinute; n > 0 && len(l.starts) == n {
+		at = later(at, l.starts[0].Add(time.Minute))
+	}
+	return at
 }

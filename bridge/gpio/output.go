@@ -64,7 +64,7 @@ func (o *output) drive(next pulse, cause string) error {
 	if err := o.judge(o.lines.SetValues(1, bit)); err != nil {
 		return err
 	}
-	o.load.to = next
+	o.load.aim(next)
 	o.save(cause)
 	return o.confirm(cause)
 }
