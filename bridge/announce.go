@@ -111,6 +111,7 @@ func leftovers(d Device, kept map[string][]byte) []string {
 			switch {
 			case command: // never retained; the broker refuses it.
 			case name == state && (!is || !entity.Kind.hasState()),
+				name == d.Base.Position(e.ID) && entity.Kind != Cover,
 				strings.HasPrefix(name, state+"/") && !is:
 				gone = append(gone, name)
 			}

@@ -46,6 +46,7 @@ func TestAnnounceMeta(t *testing.T) {
 			{ID: "mode", Kind: bridge.Text, Options: []string{"day", "night"}, Command: true},
 			{ID: "restart", Kind: bridge.Button, Command: true},
 			{ID: "bell", Kind: bridge.Event, Events: []string{"press", "hold"}},
+			{ID: "blind", Kind: bridge.Cover, Class: "shutter", Command: true},
 		},
 	})
 	if err != nil {
@@ -104,15 +105,19 @@ func TestAnnounceEmptiesLeftovers(t *testing.T) {
 		bridge.Entity{ID: "gone", Kind: bridge.Switch, Command: true},
 		bridge.Entity{ID: "gone2", Kind: bridge.Sensor},
 		bridge.Entity{ID: "stays", Kind: bridge.Sensor},
-		bridge.Entity{ID: "moment", Kind: bridge.BinarySensor})
-	retain(b+"/gone", b+"/gone/attr", b+"/gone/deep/down", b+"/gone2", b+"/stays", b+"/stays/attr", b+"/stays/old",
+		bridge.Entity{ID: "moment", Kind: bridge.BinarySensor},
+		bridge.Entity{ID: "blind", Kind: bridge.Cover},
+		bridge.Entity{ID: "turned", Kind: bridge.Cover})
+	retain(b+"/blind/position", b+"/turned/position", b+"/gone", b+"/gone/attr", b+"/gone/deep/down", b+"/gone2", b+"/stays", b+"/stays/attr", b+"/stays/old",
 		b+"/moment", b+"/moment/attr", b+"/foreign", b+"/gone3", "edge/host/other/gone", b)
 	announce(t, c,
 		bridge.Entity{ID: "stays", Kind: bridge.Sensor},
-		bridge.Entity{ID: "moment", Kind: bridge.Event, Events: []string{"press"}})
+		bridge.Entity{ID: "moment", Kind: bridge.Event, Events: []string{"press"}},
+		bridge.Entity{ID: "blind", Kind: bridge.Cover},
+		bridge.Entity{ID: "turned", Kind: bridge.Switch})
 
 	want := []string{
-		"edge/host/other/gone", b, b + "/foreign", b + "/gone3", b + "/meta", b + "/moment/attr",
+		"edge/host/other/gone", b, b + "/blind/position", b + "/foreign", b + "/gone3", b + "/meta", b + "/moment/attr",
 		b + "/status", b + "/stays", b + "/stays/attr", b + "/stays/old",
 	}
 	if diff := cmp.Diff(want, retained(t, c)); diff != "" {
@@ -197,7 +202,7 @@ func TestAnnounceFails(t *testing.T) {
 		want   string
 	}{
 		{"invalid", bad, "", `device edge/host/porch: entity 0: the id "A": want one or more of a-z, 0-9, _ and -` + "\n" +
-			`device edge/host/porch: entity "A": unknown kind "x"; want switch, binary_sensor, sensor, button, number, text or event`},
+			`device edge/host/porch: entity "A": unknown kind "x"; want switch, binary_sensor, sensor, button, number, text, event or cover`},
 		{"meta", good, base.Meta(), "announce edge/host/porch: broker is full"},
 		{"leftover", good, base.State("old"), "announce edge/host/porch: empty edge/host/porch/old: broker is full"},
 		{"status", good, base.Status(), "publish status online of edge/host/porch: broker is full"},

@@ -46,6 +46,10 @@ const (
 	Number       Kind = "number"        // a value that can be set
 	Text         Kind = "text"          // words
 	Event        Kind = "event"         // moments without a state
+
+	// Cover is a blind or a gate: open, opening, closed, closing or stopped. It is
+	// commanded by OPEN, CLOSE, STOP or a position, which is also told.
+	Cover Kind = "cover"
 )
 
 // hasState reports whether entities of this kind have a state to be retained.
@@ -53,7 +57,7 @@ func (k Kind) hasState() bool { return k != Button && k != Event }
 
 func (k Kind) known() bool {
 	switch k {
-	case Switch, BinarySensor, Sensor, Button, Number, Text, Event:
+	case Switch, BinarySensor, Sensor, Button, Number, Text, Event, Cover:
 		return true
 	}
 	return false
@@ -94,7 +98,7 @@ func (e Entity) faults() []error {
 	var errs []error
 	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if !e.Kind.known() {
-		add("unknown kind %q; want switch, binary_sensor, sensor, button, number, text or event", e.Kind)
+		add("unknown kind %q; want switch, binary_sensor, sensor, button, number, text, event or cover", e.Kind)
 	}
 	if e.Kind == Button && !e.Command {
 		add("a button must take commands")

@@ -92,7 +92,7 @@ func TestDeviceValidate(t *testing.T) {
 			`device e/h/b: entity 8: the id "x" is taken by an earlier one`,
 		}},
 		{"all of an entity", with(bridge.Entity{ID: "x", Kind: "swich", Min: limit(2), Max: limit(1), Options: []string{"a", ""}, Events: []string{"Press"}}), []string{
-			`device e/h/b: entity "x": unknown kind "swich"; want switch, binary_sensor, sensor, button, number, text or event`,
+			`device e/h/b: entity "x": unknown kind "swich"; want switch, binary_sensor, sensor, button, number, text, event or cover`,
 			`device e/h/b: entity "x": the smallest value 2 is above the greatest, 1`,
 			`device e/h/b: entity "x": option 1 is empty`,
 			`device e/h/b: entity "x": event 0 is called "Press"; want one or more of a-z, 0-9, _ and -`,

@@ -26,11 +26,12 @@ type entityMeta struct {
 
 // topics are those that an entity has.
 type topics struct {
-	State  string `json:"state,omitempty"`
-	Attr   string `json:"attr"`
-	Set    string `json:"set,omitempty"`
-	Result string `json:"result,omitempty"`
-	Event  string `json:"event,omitempty"`
+	State    string `json:"state,omitempty"`
+	Position string `json:"position,omitempty"`
+	Attr     string `json:"attr"`
+	Set      string `json:"set,omitempty"`
+	Result   string `json:"result,omitempty"`
+	Event    string `json:"event,omitempty"`
 }
 
 func describe(d Device) meta {
@@ -58,6 +59,9 @@ func describeEntity(base Base, e Entity) entityMeta {
 	}
 	if e.Kind.hasState() {
 		m.Topics.State = base.State(e.ID)
+	}
+	if e.Kind == Cover {
+		m.Topics.Position = base.Position(e.ID)
 	}
 	if e.Command {
 		m.Topics.Set, m.Topics.Result = base.Set(e.ID), base.Result(e.ID)

@@ -21,6 +21,16 @@ func PublishState(ctx context.Context, c Client, base Base, entity, value string
 	return nil
 }
 
+// PublishPosition retains value, 0 (closed) to 100 (open), as the position of a
+// cover. An empty value says that it is not known: it removes the position.
+func PublishPosition(ctx context.Context, c Client, base Base, entity, value string) error {
+	err := c.Publish(ctx, Message{Topic: base.Position(entity), Payload: []byte(value), QoS: 1, Retain: true, Text: true})
+	if err != nil {
+		return fmt.Errorf("publish position of %s: %w", base.State(entity), err)
+	}
+	return nil
+}
+
 // Quality says what the state of an entity is worth.
 type Quality string
 

@@ -18,6 +18,10 @@ func (b Base) Meta() string { return string(b) + "/meta" }
 // State is where the state of an entity is retained, as a plain scalar.
 func (b Base) State(entity string) string { return string(b) + "/" + entity }
 
+// Position is where a cover retains how far it is open, in percent; nothing is
+// there while that is not known.
+func (b Base) Position(entity string) string { return b.State(entity) + "/position" }
+
 // Attr is where quality, error and counters of an entity are retained, as JSON.
 func (b Base) Attr(entity string) string { return b.State(entity) + "/attr" }
 

@@ -95,6 +95,7 @@ const topicsHelp = `PREFIX is "edge" and NODE is the host name unless the config
   PREFIX/NODE/BRIDGE/status            online or offline; retained
   PREFIX/NODE/BRIDGE/meta              JSON: the device and its entities; retained
   PREFIX/NODE/BRIDGE/ENTITY            the state: ON, 21.5; retained
+  PREFIX/NODE/BRIDGE/ENTITY/position   of a cover: 0 (closed) to 100 (open); retained
   PREFIX/NODE/BRIDGE/ENTITY/attr       JSON: quality, error, cause, counters; retained
   PREFIX/NODE/BRIDGE/ENTITY/set        a command: ON or {"value":"ON","for":"5s","id":"x"}; never retained
   PREFIX/NODE/BRIDGE/ENTITY/result     JSON: what became of a command
