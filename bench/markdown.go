@@ -61,11 +61,13 @@ func (rep Report) Markdown(w io.Writer) error {
 	if rep.Short {
 		b.WriteString("\nA short run, of a few seconds a row: only to see that all works.\n")
 	}
-	var costs, others, kept [][]Result
+	var costs, others, kept, pins [][]Result
 	for _, row := range rep.rows() {
 		switch {
 		case rowNamed(row[0].Row).Kept:
 			kept = append(kept, row)
+		case rowNamed(row[0].Row).Rival != "":
+			pins = append(pins, row)
 		case row[0].Unit == µsPerMessage:
 			costs = append(costs, row)
 		default:
@@ -75,6 +77,7 @@ func (rep Report) Markdown(w io.Writer) error {
 	rep.table(&b, costs)
 	rep.table(&b, others)
 	rep.keptTable(&b, kept)
+	rep.pinsTable(&b, pins)
 	fmt.Fprintf(&b, "\n%s\n", rep.losses())
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -224,7 +227,10 @@ func (r Result) compared() []string {
 // brief is the result in a cell: value, the figures with the given names, and
 // what was lost.
 func (r Result) brief(names []string) string {
-	if r.Error != "" {
+	switch {
+	case r.Missing != "":
+		return "not measured"
+	case r.Error != "":
 		return "failed"
 	}
 	unit := r.Unit

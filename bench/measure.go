@@ -48,7 +48,7 @@ func measure(ctx context.Context, o options, chosen []Row, say func(string)) (Re
 		if row.Kept {
 			taking = kept
 		}
-		results, err := row.measure(ctx, row.taking(taking), o.timing(), say)
+		results, err := row.measure(ctx, row.withRival(row.taking(taking)), o.timing(), say)
 		if err != nil {
 			return rep, err
 		}
@@ -90,6 +90,14 @@ func (row Row) taking(brokers []peer.Peer) []peer.Peer {
 	return slices.DeleteFunc(slices.Clone(brokers), func(p peer.Peer) bool {
 		return row.EdgeOnly && p.Name != tested || len(row.Peers) > 0 && !slices.Contains(row.Peers, p.Name)
 	})
+}
+
+// withRival adds to edge what the row compares it with.
+func (row Row) withRival(brokers []peer.Peer) []peer.Peer {
+	if row.Rival == "" || len(brokers) == 0 {
+		return brokers
+	}
+	return append(brokers, peer.Peer{Name: row.Rival, Place: brokers[0].Place})
 }
 
 // find looks for the brokers called names; one that is not installed is skipped

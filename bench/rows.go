@@ -46,6 +46,9 @@ type Row struct {
 	// Peers names the brokers that take part; empty are all.
 	Peers []string
 
+	// Rival is what edge is compared with where that is no broker.
+	Rival string
+
 	// EdgeOnly is true where there is nothing to compare.
 	EdgeOnly bool
 
@@ -67,16 +70,18 @@ type Timing struct {
 	Count int           // messages that wait for a subscriber who is away
 	Crowd int           // clients that come back after a restart
 	Quiet time.Duration // without a message, after which the missing ones are lost
+
+	Changes int // of a pin
 }
 
 var (
 	thorough = Timing{
 		Warm: time.Second, Part: time.Second, Run: 5 * time.Second, CPU: 2 * time.Second,
-		Idle: 5 * time.Second, Slow: 10 * time.Second, Start: 10, Count: 1_000_000, Crowd: 1000, Quiet: 10 * time.Second,
+		Idle: 5 * time.Second, Slow: 10 * time.Second, Start: 10, Count: 1_000_000, Crowd: 1000, Quiet: 10 * time.Second, Changes: 200,
 	}
 	short = Timing{
 		Warm: 300 * time.Millisecond, Part: 300 * time.Millisecond, Run: 1500 * time.Millisecond,
-		Idle: 2 * time.Second, Slow: 2 * time.Second, Start: 5, Count: 100_000, Crowd: 100, Quiet: 5 * time.Second,
+		Idle: 2 * time.Second, Slow: 2 * time.Second, Start: 5, Count: 100_000, Crowd: 100, Quiet: 5 * time.Second, Changes: 40,
 	}
 )
 
@@ -135,6 +140,14 @@ var rows = []Row{
 	{Name: "disk-fast", Title: "to the disk at full speed, 512 bytes, window 100, subscriber there", Unit: "bytes/byte", Goal: 2, Kept: true, PeersMayLose: true, Measure: perByte},
 	{Name: "slow-1", Title: "fdatasync 10 ms slower, window 20", Unit: "ms/message", Rate: 700, Kept: true, EdgeOnly: true, Measure: slowDisk(1)},
 	{Name: "slow-8", Title: "fdatasync 10 ms slower, 8 publishers, window 20", Unit: "ms/message", Rate: 5000, Kept: true, EdgeOnly: true, Measure: slowDisk(8)},
+	{
+		Name: "pins-input", Title: "an input changes, until its PUBLISH has come", Unit: "µs p99", Compare: []string{"p50"},
+		Peers: []string{"edge"}, Rival: loopName, PeersMayLose: true, Measure: pinsRow(inputToPublish),
+	},
+	{
+		Name: "pins-set", Title: "a command is published, until the output has its level", Unit: "µs p99", Compare: []string{"p50"},
+		Peers: []string{"edge"}, Rival: loopName, PeersMayLose: true, Measure: pinsRow(setToLevel),
+	},
 	{Name: "start", Title: "start to first CONNACK", Unit: "ms", Goal: 300, Measure: start},
 	{Name: "demo", Title: "edge demo, resident when idle", Unit: "MB", Goal: 16, EdgeOnly: true, Measure: demo},
 	{Name: "size", Title: "binary, stripped", Unit: "MB", Goal: 12, EdgeOnly: true, Measure: size},
