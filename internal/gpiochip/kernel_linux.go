@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -101,8 +102,7 @@ func (c *chip) Request(r Request) (Lines, error) {
 		unix.Close(int(k.Fd))
 		return nil, fmt.Errorf("make lines of %q pollable: %w", r.Consumer, err)
 	}
-	f := os.NewFile(uintptr(k.Fd), "gpio lines of "+r.Consumer)
-	return newLines(f, caller(f)), nil
+	return NewLines(os.NewFile(uintptr(k.Fd), "gpio lines of "+r.Consumer)), nil
 }
 
 // refusal says why the kernel did not give the lines of r.
@@ -145,9 +145,20 @@ type lines struct {
 	pending []unix.GPIOV2LineEvent
 }
 
-var _ Lines = (*lines)(nil)
+var (
+	_ Lines        = (*lines)(nil)
+	_ syscall.Conn = (*lines)(nil)
+)
+
+// NewLines returns the lines of f, the file of a request that another process may
+// have made: the kernel holds the lines until everybody who has the file has closed
+// it, whoever that is. f is closed with them, and must not block.
+func NewLines(f *os.File) Lines { return newLines(f, caller(f)) }
 
 func newLines(f *os.File, call ioctl) *lines { return &lines{file: f, call: call} }
+
+// SyscallConn implements syscall.Conn, for who passes the file on.
+func (l *lines) SyscallConn() (syscall.RawConn, error) { return l.file.SyscallConn() }
 
 func (l *lines) Close() error { return l.file.Close() }
 

@@ -142,3 +142,26 @@ func TestBusyErrorOfAHolderWithoutName(t *testing.T) {
 		t.Errorf("Error() = %s, want %s", err, want)
 	}
 }
+
+// TestSharedLines closes the lines of one descriptor; those of another one of the same
+// request go on.
+func TestSharedLines(t *testing.T) {
+	mine, w := pipe(t)
+	raw, err := mine.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd := -1
+	if e := raw.Control(func(s uintptr) { fd, err = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) }); e != nil || err != nil {
+		t.Fatal(e, err)
+	}
+	theirs := NewLines(os.NewFile(uintptr(fd), "shared"))
+	mine.Close()
+	send(t, w, unix.GPIOV2LineEvent{Id: 1, Offset: 4, Seqno: 1, Line_seqno: 1})
+	if e, err := theirs.ReadEvent(t.Context()); err != nil || e.Offset != 4 {
+		t.Errorf("ReadEvent of the other lines = %+v, %v, want the event of line 4", e, err)
+	}
+	if err := theirs.Close(); err != nil {
+		t.Errorf("Close = %v", err)
+	}
+}

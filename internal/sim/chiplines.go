@@ -81,7 +81,7 @@ func (h *handle) Level(offset uint32) (bool, error) {
 
 func (l *line) lineInfo() gpiochip.LineInfo {
 	info := gpiochip.LineInfo{Offset: l.config.Offset, Name: l.name, Consumer: l.holder, Used: l.holder != "", Config: l.config}
-	info.Config.Value = false // The kernel does not tell.
+	info.Config.Value, info.Config.Safe = false, false // The kernel does not tell.
 	if l.owner != nil {
 		info.Consumer, info.Used, info.Clock = l.owner.consumer, true, l.owner.clock
 	}
