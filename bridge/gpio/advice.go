@@ -8,6 +8,7 @@ import (
 const (
 	warnClicksLow  = "It is ON from power-up until edge runs, since ON is low and the pin is pulled down: " + bootHint
 	warnClicksHigh = "It is ON from power-up until edge runs, since ON is high and the pin is pulled up: " + bootHint
+	warnBootOn     = "It is ON from the start of the board until edge runs, since config.txt drives it so: " + bootHint
 	bootHint       = "edge pins --boot-config prints what prevents that."
 
 	// "Raspberry Pi 4 Model B" datasheet, section 5.1.2, and the schematics of all
@@ -30,16 +31,16 @@ var general = map[int]string{0: warnEEPROM, 1: warnEEPROM, 2: warnBoardPull, 3: 
 
 // warnings returns what is dangerous about the pin as it is configured or used. A
 // pin that nobody wants has none.
-func (p *HeaderPin) warnings(line gpiochip.LineInfo) []string {
+func (p *HeaderPin) warnings(line gpiochip.LineInfo, boot BootState) []string {
 	if p.Role == nil && (!p.Used || p.Direction != Output) {
 		return nil
 	}
 	var warnings []string
-	if p.Role != nil && p.Used && p.Consumer != p.Role.pin.consumer() {
+	if p.Role != nil && p.Used && p.Consumer != p.Role.Consumer() {
 		busy := &gpiochip.BusyError{Chip: p.Chip, Line: line, Holder: p.Holder}
 		warnings = append(warnings, busy.Error()+".")
 	}
-	if text := p.atPowerUp(); text != "" {
+	if text := p.atPowerUp(boot); text != "" {
 		warnings = append(warnings, text)
 	}
 	if text := general[p.Offset]; text != "" {
@@ -48,9 +49,9 @@ func (p *HeaderPin) warnings(line gpiochip.LineInfo) []string {
 	return warnings
 }
 
-// atPowerUp warns of an output that is to begin off and that the pull of power-up
-// has on.
-func (p *HeaderPin) atPowerUp() string {
+// atPowerUp warns of an output that is to begin off and that is on before edge runs.
+// The seconds until the firmware has done its part it does not count.
+func (p *HeaderPin) atPowerUp(boot BootState) string {
 	activeLow, on := p.ActiveLow, false
 	direction := Direction(p.Direction)
 	if p.Role != nil {
@@ -59,11 +60,14 @@ func (p *HeaderPin) atPowerUp() string {
 	if direction != Output || on {
 		return ""
 	}
-	switch pulledUp := powerUp(uint32(p.Offset)) == gpiochip.PullUp; {
-	case activeLow && !pulledUp:
+	high := boot.high(powerUp(uint32(p.Offset)) == gpiochip.PullUp)
+	switch driven := boot.Function == "op"; {
+	case activeLow == high:
+		return ""
+	case driven:
+		return warnBootOn
+	case activeLow:
 		return warnClicksLow
-	case !activeLow && pulledUp:
-		return warnClicksHigh
 	}
-	return ""
+	return warnClicksHigh
 }

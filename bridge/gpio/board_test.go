@@ -66,7 +66,7 @@ func TestOldHeaders(t *testing.T) {
 		0xe: {3: "GPIO2", 5: "GPIO3", 13: "GPIO27", 11: "GPIO17", 26: "GPIO7"},
 	} {
 		board := gpio.ReadBoard(tree("Raspberry Pi Model B", "raspberrypi,model-b brcm,bcm2835", code))
-		h, err := gpio.LookAt(sim.NewBoard().Open, board, nil)
+		h, err := gpio.LookAt(sim.NewBoard().Open, board, nil, nil)
 		if err != nil || len(h.Pins) != 26 {
 			t.Fatalf("LookAt = %d pins, %v, want 26", len(h.Pins), err)
 		}

@@ -55,8 +55,12 @@ func (c Config) Roles(bridge string) []Role {
 // String returns porch/light.
 func (r Role) String() string { return r.Bridge + "/" + r.Entity }
 
-// Consumer is what the bridge calls itself as the holder of the line.
-func (r Role) Consumer() string { return r.pin.consumer() }
+// Consumer is what the kernel says of the line when the bridge holds it: it keeps 31
+// bytes of a consumer's name.
+func (r Role) Consumer() string {
+	c := r.pin.consumer()
+	return c[:min(len(c), 31)]
+}
 
 // A Header is the header of a board as it is now.
 type Header struct {
@@ -69,9 +73,9 @@ type Header struct {
 	Elsewhere []Role      `json:"-"` // of lines that are on no pin of the header
 }
 
-// LookAt returns the header of a board, and the roles of its lines. It asks about
-// lines and changes none.
-func LookAt(open Opener, board Board, roles []Role) (Header, error) {
+// LookAt returns the header of a board, and the roles of its lines. boot is what the
+// board's config.txt makes of them. It asks about lines and changes none.
+func LookAt(open Opener, board Board, roles []Role, boot BootStates) (Header, error) {
 	chip, err := open("")
 	if err != nil {
 		return Header{}, err
@@ -98,7 +102,7 @@ func LookAt(open Opener, board Board, roles []Role) (Header, error) {
 				pin.Holder = &by
 			}
 			pin.Role = placed[offset]
-			pin.Warnings = pin.warnings(line)
+			pin.Warnings = pin.warnings(line, boot[offset])
 		}
 		h.Pins = append(h.Pins, pin)
 	}

@@ -16,7 +16,7 @@ func TestLookAt(t *testing.T) {
 	bubble(t, boardConfig(), func(r rig) {
 		r.send("relay1", "ON")
 		r.expect("relay1", "ON")
-		h, err := gpio.LookAt(r.board.Open, gpio.Board{}, boardConfig().Roles("board"))
+		h, err := gpio.LookAt(r.board.Open, gpio.Board{}, boardConfig().Roles("board"), nil)
 		if err != nil || len(h.Pins) != 40 || h.Chip != "sim-header" || h.Lines != 28 || len(h.Elsewhere) != 0 {
 			r.Fatalf("LookAt = %+v, %v, want 40 pins of 28 lines", h, err)
 		}
@@ -61,7 +61,7 @@ func TestElsewhere(t *testing.T) {
 		{ID: "valve", Offset: &line, Chip: "pcf8574"},
 		{ID: "lost", Line: "NONE"},
 	}}
-	h, err := gpio.LookAt(sim.NewBoard().Open, gpio.Board{}, cfg.Roles("x"))
+	h, err := gpio.LookAt(sim.NewBoard().Open, gpio.Board{}, cfg.Roles("x"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestWarnings(t *testing.T) {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
 		board.Header.Hold(22, tt.held)
-		h, err := gpio.LookAt(board.Open, gpio.Board{}, cfg.Roles("b"))
+		h, err := gpio.LookAt(board.Open, gpio.Board{}, cfg.Roles("b"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

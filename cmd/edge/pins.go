@@ -25,6 +25,7 @@ type pinsView struct {
 	board gpio.Board
 	roles []gpio.Role
 	file  string // that roles are from; empty if there is none
+	boot  gpio.BootStates
 }
 
 func (a *app) pinsCommand() *cobra.Command {
@@ -71,7 +72,7 @@ explains the picture and the warnings.`,
 // pinsView finds out what there is to look at. A configuration that was not asked
 // for and cannot be used is no reason to show nothing.
 func (a *app) pinsView(file string, simulated bool) (pinsView, error) {
-	v := pinsView{open: gpio.Open, board: gpio.ThisBoard(), file: file}
+	v := pinsView{open: gpio.Open, board: gpio.ThisBoard(), file: file, boot: a.bootStates("/")}
 	read := func() (*plan, error) { return readPlan(v.file, nil) }
 	switch {
 	case simulated:
@@ -79,7 +80,7 @@ func (a *app) pinsView(file string, simulated bool) (pinsView, error) {
 		if err != nil {
 			return v, err
 		}
-		v.open, v.board = board.Open, gpio.Board{Model: "Simulated board"}
+		v.open, v.board, v.boot = board.Open, gpio.Board{Model: "Simulated board"}, nil
 		if file == "" {
 			v.file = "edge demo"
 			read = func() (*plan, error) { return demoPlan(demoPort, new(runFlags)) }
@@ -114,7 +115,7 @@ func (p *plan) roles() []gpio.Role {
 }
 
 func (a *app) printPins(v pinsView) error {
-	h, err := gpio.LookAt(v.open, v.board, v.roles)
+	h, err := gpio.LookAt(v.open, v.board, v.roles, v.boot)
 	if err != nil {
 		return fmt.Errorf("look at the header: %w; edge pins --sim draws a simulated one", err)
 	}

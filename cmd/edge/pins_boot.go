@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,7 +60,7 @@ func (a *app) printBootConfig(v pinsView, root string) error {
 	comment(&b, bootRelease)
 	b.WriteString("#dtparam=strict_gpiod\n")
 	for _, r := range others {
-		comment(&b, fmt.Sprintf("%s is on no line that the firmware knows: a resistor must hold it", r))
+		comment(&b, fmt.Sprintf("%s is on no pin of the header: only a resistor can hold it", r))
 	}
 	_, err := fmt.Fprint(a.out, b.String())
 	return err
@@ -67,14 +69,34 @@ func (a *app) printBootConfig(v pinsView, root string) error {
 // comment writes text as comment lines that fit everywhere.
 func comment(b *strings.Builder, text string) { b.WriteString(wrap(printable(text), "# ", minColumns)) }
 
-// bootFile returns where config.txt is: Raspberry Pi OS has moved it with Debian 12,
-// and leaves a note at the old place.
+// Where config.txt is: Raspberry Pi OS has moved it with Debian 12, and leaves a note
+// at the old place.
+const bootNow, bootBefore = "/boot/firmware/config.txt", "/boot/config.txt"
+
+// bootFile says where config.txt is on a system whose files are below root.
 func bootFile(root string) string {
-	const now, before = "/boot/firmware/config.txt", "/boot/config.txt"
-	for _, file := range []string{now, before} {
+	for _, file := range []string{bootNow, bootBefore} {
 		if _, err := os.Stat(filepath.Join(root, file)); err == nil {
 			return file
 		}
 	}
-	return now + " (" + before + " before Debian 12)"
+	return bootNow + " (" + bootBefore + " before Debian 12)"
+}
+
+// bootStates returns what config.txt does already. A machine without one has nothing
+// that does; what cannot be read is said, since warnings may be wrong then.
+func (a *app) bootStates(root string) gpio.BootStates {
+	f, err := os.Open(filepath.Join(root, bootFile(root)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		defer f.Close()
+		var states gpio.BootStates
+		if states, err = gpio.ReadBootText(f); err == nil {
+			return states
+		}
+	}
+	fmt.Fprintf(a.err, "edge: what the firmware does with pins is not known: %v\n", err)
+	return nil
 }

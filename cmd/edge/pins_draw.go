@@ -91,8 +91,8 @@ func usage(p gpio.HeaderPin, side int) (name, alternates string) {
 // use is empty if nobody has the line and nobody wants it.
 func use(p gpio.HeaderPin) string {
 	holder := cmp.Or(p.Consumer, "kernel")
-	if p.Holder != nil && p.Consumer == "" {
-		holder = p.Holder.Command
+	if p.Holder != nil && (p.Consumer == "" || p.Consumer == p.Holder.Command) {
+		holder = p.Holder.String()
 	}
 	switch {
 	case p.Role != nil && p.Used && p.Consumer != p.Role.Consumer():

@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"edge/bridge/gpio"
+	"edge/internal/gpiochip"
 )
 
 // boardNamed is a board with a device tree.
@@ -71,6 +72,66 @@ func TestBootConfigByBoard(t *testing.T) {
 	}
 	if _, err := boot(boardNamed("Xunlong Orange Pi Zero", "xunlong,orangepi-zero\x00allwinner,sun8i-h2-plus", 0)); err == nil || !strings.Contains(err.Error(), "this is a Xunlong Orange Pi Zero") {
 		t.Errorf("lines for an Orange Pi: %v, want an error that names it", err)
+	}
+}
+
+func TestBootStates(t *testing.T) {
+	root := t.TempDir()
+	var stderr bytes.Buffer
+	a := &app{err: &stderr}
+	if got := a.bootStates(root); got != nil || stderr.Len() > 0 {
+		t.Errorf("without a config.txt: %v, %s; want nothing", got, &stderr)
+	}
+	if err := os.MkdirAll(filepath.Join(root, "boot/firmware"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, bootNow)
+	if err := os.WriteFile(file, []byte("gpio=17=op,dh\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.bootStates(root)[17]; got.Function != "op" || got.Drive != "dh" || stderr.Len() > 0 {
+		t.Errorf("bootStates of GPIO17 = %+v, %s; want op, dh", got, &stderr)
+	}
+	if err := os.WriteFile(file, bytes.Repeat([]byte("x"), 1<<17), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.bootStates(root); got != nil || !strings.Contains(stderr.String(), "is not known") {
+		t.Errorf("of a file that is none: %v, and says %q", got, &stderr)
+	}
+}
+
+// TestDrawHeader draws four pins as they can be on a board: held by a program, held by
+// a driver, left over, and not visible.
+func TestDrawHeader(t *testing.T) {
+	out := func(p gpio.HeaderPin) gpio.HeaderPin { p.GPIO, p.Direction = true, gpio.Output; return p }
+	h := gpio.Header{
+		Board: gpio.Board{Model: "Raspberry Pi Compute Module 4 Rev 1.1", Module: true}, Chip: "pinctrl-bcm2711", Name: "gpiochip0",
+		Pins: []gpio.HeaderPin{
+			out(gpio.HeaderPin{Number: 1, Name: "GPIO17", Used: true, Consumer: "gpioset", Holder: &gpiochip.Holder{PID: 812, Command: "gpioset"}, Level: "high", PowerUp: gpio.PullDown}),
+			out(gpio.HeaderPin{Number: 2, Name: "GPIO8", Used: true, Consumer: "spi0 CS0", PowerUp: gpio.PullUp, Alternates: []string{"SPI0 CE0"}}),
+			out(gpio.HeaderPin{Number: 3, Name: "GPIO4", PowerUp: gpio.PullUp, Level: "low"}),
+			{Number: 4, Name: "GND"},
+			out(gpio.HeaderPin{Number: 5, Name: "GPIO27", Used: true, PowerUp: gpio.PullDown, Warnings: []string{"Beware."}}),
+			out(gpio.HeaderPin{Number: 6, Name: "GPIO22", Used: true, Consumer: "a consumer with a long\x1bname", PowerUp: gpio.PullDown, Warnings: []string{"Beware."}}),
+		},
+		Elsewhere: gpio.Config{Pins: []gpio.Pin{{ID: "valve"}, {ID: "pump"}}}.Roles("tank"),
+	}
+	const want = `Raspberry Pi Compute Module 4 Rev 1.1, on an IO board
+6 pins, lines of gpiochip0 (pinctrl-bcm2711)
+
+output gpioset (pid 812)  GPIO17 ↓●  1 │ 2  ·↑ GPIO8   output spi0 CS0
+        output of nobody   GPIO4 ↑○  3 │ 4     GND
+           output kernel !GPIO27 ↓·  5 │ 6  ·↓ GPIO22! output a consumer with …
+
+       ● high  ○ low  · not visible   ↑ ↓ pull at power-up   ! see below
+
+! pin 5 GPIO27, 6 GPIO22
+  Beware.
+
+On no pin of this header: tank/valve, tank/pump
+`
+	if got := (&app{out: io.Discard}).drawHeader(h, "", minColumns); got != want {
+		t.Errorf("drawHeader:\n%s\nwant:\n%s", got, want)
 	}
 }
 
