@@ -26,7 +26,7 @@ func TestKernelChip(t *testing.T) {
 	}
 	n := 0
 	gpiochiptest.TestChip(t, func(t *testing.T) (gpiochip.Chip, gpiochiptest.Wires) {
-		if strings.HasSuffix(t.Name(), "/unplug") && !wakesOnUnplug(t) {
+		if strings.HasSuffix(t.Name(), "/unplug") && !since(t, 6, 6) {
 			t.Skip("a kernel before Linux 6.6 does not wake those who wait when the chip goes")
 		}
 		n++
@@ -38,9 +38,39 @@ func TestKernelChip(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		return c, w
 	})
+	t.Run("holder", testKernelHolder)
 }
 
-func wakesOnUnplug(t *testing.T) bool {
+// testKernelHolder has a line that this process holds: whoever asks for it is told so.
+func testKernelHolder(t *testing.T) {
+	if !since(t, 6, 0) {
+		t.Skip("a kernel before Linux 6.0 does not tell which lines a descriptor has")
+	}
+	w := newSim(t, fmt.Sprintf("edge-%d-holder", os.Getpid()))
+	c, err := gpiochip.Open("/dev/" + w.chip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	request := gpiochip.Request{Consumer: "holder", Lines: []gpiochip.LineConfig{{Offset: 2}, {Offset: 5}}}
+	lines, err := c.Request(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lines.Close()
+	_, err = c.Request(request)
+	busy, ok := errors.AsType[*gpiochip.BusyError](err)
+	if !ok || busy.Holder == nil || busy.Holder.PID != os.Getpid() {
+		t.Errorf("Request of a line that this process holds = %v, want a BusyError that names it", err)
+	}
+	if got := gpiochip.Holders(w.chip); len(got) != 2 || got[5].PID != os.Getpid() {
+		t.Errorf("Holders = %v, want this process for lines 2 and 5", got)
+	}
+}
+
+// since reports whether the kernel is of a version, or newer.
+func since(t *testing.T, wantMajor, wantMinor int) bool {
+	t.Helper()
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		t.Fatal(err)
@@ -49,7 +79,7 @@ func wakesOnUnplug(t *testing.T) bool {
 	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor); err != nil {
 		t.Fatal(err)
 	}
-	return major > 6 || major == 6 && minor >= 6
+	return major > wantMajor || major == wantMajor && minor >= wantMinor
 }
 
 // A kernelSim is a chip of gpio-sim, by its directories in configfs and sysfs.
