@@ -52,6 +52,35 @@ type Message struct {
 	ResponseTopic   string         // section 3.3.2.3.5
 	CorrelationData []byte         // section 3.3.2.3.6
 	User            []UserProperty // section 3.3.2.3.7, in order
+
+	// From and Received are the broker's to say, of messages that are received; of
+	// those that were kept they may be empty. Received is that of commands alone.
+	From     Sender
+	Received time.Time // when the broker had the message, by the process's monotonic clock
+}
+
+// A Sender is who has published a message, as far as the broker knows.
+type Sender struct {
+	Client string // client id
+	User   string // name of the principal; empty for who has shown no credentials; Hub
+
+	// Connection is that of the client, as in $SYS/broker/clients/gone, and another
+	// one at each start. It is 0 for a will, and where nobody knows.
+	Connection uint64
+}
+
+// Hub is the user of messages of the hub itself. Nobody else has it.
+const Hub = "$hub"
+
+// String returns who it is, for people: the user, or else the client.
+func (s Sender) String() string {
+	switch {
+	case s.User != "":
+		return s.User
+	case s.Client != "":
+		return "client " + s.Client
+	}
+	return "somebody unknown"
 }
 
 // A UserProperty is a name and value that MQTT 5 carries beside the payload.

@@ -35,6 +35,7 @@ type Broker struct {
 	log    *slog.Logger
 	self   *client // publishes what the broker itself has to say
 	sys    *sys
+	gone   gone
 	guard  *guard
 	admin  Admin // nil: there is none
 	memory *memory
@@ -97,6 +98,7 @@ func Open(cfg Config, prefix string, log *slog.Logger) (*Broker, error) {
 		return nil, err
 	}
 	b.self = b.client("broker", delivery.Hub)
+	b.gone.self = b.self
 	b.tellAside()
 	close(b.ready)
 	b.engine.Continue()

@@ -207,7 +207,7 @@ func (r *reader) run(ctx context.Context, closed <-chan struct{}) {
 				return
 			}
 			o := &outs[i]
-			r.handle(message(o))
+			r.handle(r.message(o))
 			if o.QoS > 0 {
 				r.session.Acknowledge(o.ID, o.QoS)
 			}
@@ -227,9 +227,13 @@ func (r *reader) run(ctx context.Context, closed <-chan struct{}) {
 }
 
 // message returns o as bridges see it.
-func message(o *delivery.Out) bridge.Message {
+func (r *reader) message(o *delivery.Out) bridge.Message {
 	d := o.Message
-	m := bridge.Message{Topic: d.Topic, Payload: d.Payload, QoS: o.QoS, Retain: o.Retain}
+	m := bridge.Message{Topic: d.Topic, Payload: d.Payload, QoS: o.QoS, Retain: o.Retain, Received: r.engine.Arrived(d)}
+	m.From.Client = d.Origin
+	if by := d.Sender; by != nil {
+		m.From = bridge.Sender{Client: by.Client, User: by.Owner, Connection: by.Connection}
+	}
 	if d.Expires != 0 {
 		m.Expiry = time.Duration(max(o.Left, 1)) * time.Second
 	}

@@ -156,6 +156,7 @@ func (k *control) Leave() {
 	k.client.Stop(nil)
 	k.b.server.UnsubscribeClient(k.client)
 	k.b.server.Clients.Delete(k.client.ID)
+	k.b.gone.tell(k.conn.Sender())
 }
 
 // hook is where mochi asks and tells. All its methods run in the goroutine that

@@ -79,6 +79,9 @@ type Engine struct {
 	opts    Options
 	journal journal.Journal
 	log     *slog.Logger
+	began   time.Time
+
+	connections atomic.Uint64 // how many there were
 
 	// version changes with each subscription: routes of older versions are
 	// looked up anew.
@@ -141,7 +144,7 @@ func New(j journal.Journal, opts Options, log *slog.Logger) *Engine {
 	if opts.Refused == nil {
 		opts.Refused = func(*Message, Refusal) {}
 	}
-	e := &Engine{opts: opts, journal: j, log: log, sessions: make(map[string]*Session), owners: make(map[string]int), locals: make(map[*Session]struct{}), waiting: make(map[Link]struct{})}
+	e := &Engine{opts: opts, journal: j, log: log, began: time.Now(), sessions: make(map[string]*Session), owners: make(map[string]int), locals: make(map[*Session]struct{}), waiting: make(map[Link]struct{})}
 	e.pressure.qos0.Store(int64(opts.QoS0Bytes))
 	e.clock.begin()
 	j.Watch(e.committed)

@@ -264,7 +264,7 @@ func (e *Engine) sendWill(s *Session, will *Will) {
 	if will.Expiry > 0 {
 		m.Expires = e.Now() + int64(will.Expiry)
 	}
-	p := e.Publisher(s)
+	p := e.publisher(s, 0)
 	p.last = true
 	r, err := p.Route([]byte(m.Topic))
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"edge/broker/journal"
 )
@@ -20,6 +21,12 @@ type Message struct {
 	// Command says that the message is one that must not be executed late.
 	Command bool
 
+	// Sender is who has published the message in this process; nil is not known.
+	Sender *Sender
+
+	// arrived is when a command came, since the engine began.
+	arrived time.Duration
+
 	keep atomic.Pointer[Message] // made by kept
 
 	// after is the ticket that must be committed before the message is
@@ -30,6 +37,26 @@ type Message struct {
 	// place is where the record of the message lies on disk; 0 is nowhere, or
 	// not known yet.
 	place atomic.Uint64
+}
+
+// A Sender is who has published a message.
+type Sender struct {
+	Client string // client id
+	Owner  string // name of the principal
+
+	// Connection numbers the connections since the engine began, those within the
+	// process among them; 0 is that of a client that is not connected, which has
+	// left its will.
+	Connection uint64
+}
+
+// Arrived returns when m came, if it is a command that was published in this
+// process; zero is not known.
+func (e *Engine) Arrived(m *Message) time.Time {
+	if m.arrived == 0 {
+		return time.Time{}
+	}
+	return e.began.Add(m.arrived)
 }
 
 // Tickets that no journal gives.
@@ -52,7 +79,7 @@ func (m *Message) kept() *Message {
 	if k := m.keep.Load(); k != nil {
 		return k
 	}
-	k := &Message{Message: m.Message, Command: m.Command}
+	k := &Message{Message: m.Message, Command: m.Command, Sender: m.Sender, arrived: m.arrived}
 	k.Payload = bytes.Clone(m.Payload)
 	k.after.Store(m.after.Load())
 	k.place.Store(m.place.Load())

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"slices"
+	"time"
 
 	"edge/broker/journal"
 )
@@ -23,7 +24,7 @@ const (
 type Publisher struct {
 	engine  *Engine
 	session *Session
-	origin  string
+	sender  *Sender // on its own: messages that are kept hold on to it
 	routes  map[string]*Route
 	weight  int // bytes of routes, about
 	version uint64
@@ -37,10 +38,17 @@ type Publisher struct {
 	Lasting bool
 }
 
-// Publisher returns a publisher that acts for s.
-func (e *Engine) Publisher(s *Session) *Publisher {
-	return &Publisher{engine: e, session: s, origin: s.id, routes: make(map[string]*Route)}
+// Publisher returns a publisher that acts for s, over a new connection.
+func (e *Engine) Publisher(s *Session) *Publisher { return e.publisher(s, e.connections.Add(1)) }
+
+func (e *Engine) publisher(s *Session, connection uint64) *Publisher {
+	return &Publisher{
+		engine: e, session: s, sender: &Sender{s.id, s.Owner(), connection}, routes: make(map[string]*Route),
+	}
 }
+
+// Sender returns who the messages are from.
+func (p *Publisher) Sender() Sender { return *p.sender }
 
 // Route returns the route of messages to the topic with the given bytes. It is
 // valid until the next call.
@@ -84,10 +92,13 @@ func (p *Publisher) Publish(r *Route, m *Message, id uint16) (journal.Ticket, Ve
 		e.opts.Denied(p.session.Owner(), p.session.id, r.Topic)
 		return 0, Denied
 	}
-	m.Command = r.command
-	if r.command && m.Retain {
-		e.refuse(m, Retained)
-		return 0, Refused
+	m.Sender = p.sender
+	if m.Command = r.command; m.Command {
+		m.arrived = max(time.Since(e.began), 1)
+		if m.Retain {
+			e.refuse(m, Retained)
+			return 0, Refused
+		}
 	}
 	if m.QoS > 0 && !e.opts.DropOldest && (r.full() || slices.ContainsFunc(r.groups, (*group).full)) {
 		return 0, Full

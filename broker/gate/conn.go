@@ -198,6 +198,9 @@ func (c *Conn) Owner() (name string, ok bool) {
 	return c.session.Owner(), true
 }
 
+// Sender returns who the messages of the client are from, after Begin.
+func (c *Conn) Sender() delivery.Sender { return c.in.publisher.Sender() }
+
 // Session returns the session after Begin.
 func (c *Conn) Session() *delivery.Session { return c.session }
 
