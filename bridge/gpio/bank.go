@@ -46,26 +46,28 @@ func (b *bank) find(id string) *load {
 // command decides about a command to l. The turns are to be done in order, until
 // one fails. dropped is a command that waited and is worth nothing now.
 func (b *bank) command(now time.Time, l *load, cmd command) (turns []turn, dropped *command, err error) {
-	next, err := l.next(now, cmd.Command)
+	next, err := l.next(now, cmd)
 	if err != nil {
 		return nil, nil, err
 	}
-	if l.Lease.Topic == "" {
-		l.hear(now)
-	}
-	own := turn{l, next, causeCommand, &cmd}
+	own := turn{load: l, next: next, cause: causeCommand, cmd: &cmd}
 	if l.lock == nil {
+		l.obey(now, cmd)
 		return []turn{own}, nil, nil
 	}
 	dropped = l.lock.drop()
 	if !next.on || l.to.on {
+		l.obey(now, cmd)
 		return []turn{own}, dropped, nil
 	}
-	turns, err = l.lock.rise(now, l, cmd)
-	if err == nil && l.lock.claim == nil {
+	if turns, err = l.lock.rise(now, l, cmd); err != nil {
+		return nil, dropped, err
+	}
+	l.obey(now, cmd)
+	if l.lock.claim == nil {
 		turns = append(turns, own)
 	}
-	return turns, dropped, err
+	return turns, dropped, nil
 }
 
 // due returns when tick has something to do; zero is never.
@@ -91,7 +93,11 @@ func (b *bank) due() (due time.Time) {
 func (b *bank) tick(now time.Time) (turns []turn, refused map[*command]error) {
 	for _, l := range b.loads {
 		if next, cause, over := l.expired(now); over {
-			turns = append(turns, turn{load: l, next: next, cause: cause})
+			t := turn{load: l, next: next, cause: cause}
+			if cause == causeLease {
+				t.why = l.silence()
+			}
+			turns = append(turns, t)
 		}
 	}
 	for _, i := range b.locks {

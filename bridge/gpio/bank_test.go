@@ -284,7 +284,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		l := &load{Pin: tt.pin}
 		l.reset(start, pulse{on: true})
-		if _, err := l.next(start.Add(tt.after), tt.cmd); (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
+		if _, err := l.next(start.Add(tt.after), command{Command: tt.cmd}); (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
 	}

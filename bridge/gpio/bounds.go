@@ -43,13 +43,16 @@ func (p Pin) bounds(at func(string) string) error {
 		add("max_on", "safe is on, and so it must be able to stay on; leave one of them out")
 	}
 	errs = append(errs, oneOf(at("retrigger"), p.Retrigger))
+	if p.Lease.Commander && p.Lease.Topic != "" {
+		add("lease.topic", "commander keeps the lease already; leave one of them out")
+	}
 	if p.Lease.Topic == "" {
 		return errors.Join(errs...)
 	}
 	if err := topic.CheckFilter(p.Lease.Topic); err != nil {
 		add("lease.topic", "%w", err)
 	}
-	if p.Lease.Time == 0 {
+	if p.Lease.Time == 0 && !p.Lease.Commander {
 		add("lease.time", "must be set: how long may %s be silent?", p.Lease.Topic)
 	}
 	return errors.Join(errs...)

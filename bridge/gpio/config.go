@@ -19,7 +19,7 @@ type Config struct {
 	Interlocks []Interlock   `yaml:"interlocks" doc:"outputs of which only one may be on at a time"`
 }
 
-// Reads returns the topics that leases listen to.
+// Reads returns what leases listen to.
 func (c Config) Reads() []string {
 	var filters []string
 	for _, p := range c.Pins {
@@ -27,7 +27,14 @@ func (c Config) Reads() []string {
 			filters = append(filters, p.Lease.Topic)
 		}
 	}
+	if c.leasesOfCommanders() {
+		filters = append(filters, goneTopic)
+	}
 	return filters
+}
+
+func (c Config) leasesOfCommanders() bool {
+	return slices.ContainsFunc(c.Pins, func(p Pin) bool { return p.Lease.Commander })
 }
 
 // An Interlock is outputs that exclude each other, such as the two directions of
@@ -66,13 +73,14 @@ type Pin struct {
 	MinOff    time.Duration `yaml:"min_off" doc:"of an output: how long it stays off, after a start, too; commands to go on before are refused"`
 	PerMinute int           `yaml:"per_minute" doc:"of an output: how often it may go on within a minute; more is refused"`
 	Retrigger Retrigger     `yaml:"retrigger" doc:"of an output: what a timed ON does while another is running: restart its time, extend it, or ignore the newer one"`
-	Lease     Lease         `yaml:"lease" doc:"of an output: what must keep coming while it is on, or it goes off by itself"`
+	Lease     Lease         `yaml:"lease" doc:"of an output: what must keep coming while it is on, or it becomes what safe says"`
 }
 
-// A Lease is what must keep coming while an output is on.
+// A Lease is what must keep coming while an output is not at rest.
 type Lease struct {
-	Time  time.Duration `yaml:"time" doc:"the longest silence"`
-	Topic string        `yaml:"topic" doc:"a topic on which messages must arrive; without it, ON must be commanded again"`
+	Time      time.Duration `yaml:"time" doc:"the longest silence; with commander, how long the output waits for somebody else"`
+	Topic     string        `yaml:"topic" doc:"a topic on which messages must arrive; without it, ON must be commanded again"`
+	Commander bool          `yaml:"commander" doc:"who has commanded it must stay connected instead"`
 }
 
 // What the fields of these types may be.

@@ -198,6 +198,12 @@ func TestValidateBounds(t *testing.T) {
 			"pins[0].lease.topic: topic filter \"a/#/b\": # must be the last level\npins[0].lease.time: must be set: how long may a/#/b be silent?",
 		},
 		{
+			"a lease kept twice",
+			[]gpio.Pin{out("up", "GPIO17", func(p *gpio.Pin) { p.Lease = gpio.Lease{Topic: "a", Commander: true} })},
+			nil,
+			"pins[0].lease.topic: commander keeps the lease already; leave one of them out",
+		},
+		{
 			"of an input",
 			[]gpio.Pin{{ID: "x", Pin: "GPIO17", Direction: gpio.Input, MaxOn: 1, PerMinute: 1, Retrigger: gpio.Extend}},
 			nil,

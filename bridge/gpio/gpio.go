@@ -76,7 +76,8 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 	if err != nil {
 		return err
 	}
-	groups := b.groups(post, begin)
+	present := newPresence()
+	groups := b.groups(post, begin, present)
 	defer b.mourn(groups)
 	up, err := b.takeAny(groups)
 	defer releaseAll(groups)
@@ -85,6 +86,11 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if b.cfg.leasesOfCommanders() {
+		if err := present.listen(ctx, c); err != nil {
+			return err
+		}
+	}
 	// Who sees `online` may command at once. A command waits for its group.
 	if err := c.Subscribe(ctx, b.base.Set("+"), handler(ctx, groups, post)); err != nil {
 		return err
@@ -106,7 +112,7 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 }
 
 // groups sorts the pins by chip. begin is how outputs begin.
-func (b *Bridge) groups(post *post, begin map[string]pulse) []*group {
+func (b *Bridge) groups(post *post, begin map[string]pulse, present *presence) []*group {
 	byChip := make(map[string]*group)
 	var groups []*group
 	for _, p := range b.cfg.Pins {
@@ -115,7 +121,9 @@ func (b *Bridge) groups(post *post, begin map[string]pulse) []*group {
 			g = &group{
 				chip: p.Chip, debounce: b.cfg.Debounce, open: b.open, post: post,
 				log: b.log, commands: make(chan command), leases: make(chan *load), begin: begin, boot: b.boot,
+				present: present, departed: make(chan struct{}, 1),
 			}
+			present.wake = append(present.wake, g.departed)
 			byChip[p.Chip] = g
 			groups = append(groups, g)
 		}
@@ -238,7 +246,10 @@ func handler(ctx context.Context, groups []*group, post *post) func(bridge.Messa
 		}
 	}
 	return func(m bridge.Message) {
-		at := time.Now()
+		at := m.Received
+		if at.IsZero() {
+			at = time.Now()
+		}
 		_, entity, ok := bridge.SplitSet(m.Topic)
 		if !ok {
 			return
@@ -256,7 +267,7 @@ func handler(ctx context.Context, groups []*group, post *post) func(bridge.Messa
 		default:
 			select {
 			case <-ctx.Done():
-			case g.commands <- command{cmd, entity, at}:
+			case g.commands <- command{Command: cmd, entity: entity, from: m.From, at: at}:
 			}
 		}
 	}

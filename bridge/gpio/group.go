@@ -33,6 +33,8 @@ type group struct {
 	log      *slog.Logger
 	commands chan command
 	leases   chan *load // that were heard of
+	present  *presence
+	departed chan struct{} // somebody
 	bank     *bank
 	begin    map[string]pulse // by id, how outputs begin; used once: when a chip comes back they are at rest
 	boot     string
@@ -84,7 +86,7 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 	}
 	held := pin{Pin: p, lines: lines, post: g.post, counters: make(map[string]uint64)}
 	if p.Direction == Output {
-		g.outputs = append(g.outputs, &output{held, g.bank.find(p.ID), g.boot})
+		g.outputs = append(g.outputs, &output{pin: held, load: g.bank.find(p.ID), boot: g.boot})
 		return nil
 	}
 	in := &input{pin: held}
@@ -200,6 +202,8 @@ func (g *group) own(ctx context.Context, edges <-chan edge) error {
 			err = g.execute(cmd)
 		case l := <-g.leases:
 			l.hear(time.Now())
+		case <-g.departed:
+			g.depart(time.Now())
 		case <-timer.C:
 			err = g.expire(time.Now())
 		case <-audits.C:
@@ -231,13 +235,21 @@ func (g *group) execute(cmd command) error {
 	if l == nil {
 		return fmt.Errorf("output %q is not of this chip", cmd.entity)
 	}
-	turns, dropped, err := g.bank.command(time.Now(), l, cmd)
+	if l.Lease.Commander {
+		cmd.absent = g.present.absent(cmd)
+	}
+	now := time.Now()
+	turns, dropped, err := g.bank.command(now, l, cmd)
 	if dropped != nil {
 		g.post.refuse(dropped.entity, dropped.ID, "a later command to "+cmd.entity+" has replaced it")
 	}
 	if err != nil {
 		g.post.refuse(cmd.entity, cmd.ID, err.Error())
 		return nil
+	}
+	if l.Lease.Commander {
+		g.present.hold(l, cmd)
+		g.depart(now) // He may have left since.
 	}
 	for _, t := range turns {
 		if err := g.output(t.load).turn(t); err != nil {
@@ -246,6 +258,15 @@ func (g *group) execute(cmd command) error {
 		}
 	}
 	return nil
+}
+
+// depart has leases know whose holders are gone.
+func (g *group) depart(now time.Time) {
+	for _, l := range g.bank.loads {
+		if l.Lease.Commander && g.present.left(l) {
+			l.leave(now)
+		}
+	}
 }
 
 // fail answers the command for l, which cannot be carried out since the turn t

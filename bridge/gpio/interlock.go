@@ -27,6 +27,7 @@ type turn struct {
 	load  *load
 	next  pulse
 	cause string
+	why   string   // for people; may be empty
 	cmd   *command // that is answered by it; may be nil
 }
 
@@ -45,7 +46,7 @@ func (i *interlock) rise(now time.Time, l *load, cmd command) (turns []turn, err
 		if left := other.since.Add(other.MinOn).Sub(now); left > 0 && other.MinOn > 0 {
 			return nil, fmt.Errorf("%s must stay on for another %v (interlock, min_on)", other.ID, soon(left))
 		}
-		turns = append(turns, turn{load: other, cause: causeInterlock})
+		turns = append(turns, turn{load: other, cause: causeInterlock, why: fmt.Sprintf("%s is to go on, says %s", l.ID, cmd.from)})
 		free = later(free, now.Add(i.dead))
 	}
 	if free.After(now) {
@@ -79,8 +80,11 @@ func (i *interlock) redeem(now time.Time) (turn, error) {
 	if err := i.fallen(now, l); err != nil {
 		return t, err
 	}
+	if l.Lease.Commander && !l.left.IsZero() {
+		return t, fmt.Errorf("%s has left (lease)", l.from)
+	}
 	var err error
-	t.next, err = l.next(now, t.cmd.Command)
+	t.next, err = l.next(now, *t.cmd)
 	if err == nil && !t.next.on {
 		err = errors.New("it is on already") // TOGGLE, and something else has switched it.
 	}

@@ -11,19 +11,22 @@ import (
 // drives nothing: the owner of the line tells it what the line has become.
 type load struct {
 	Pin
-	to     pulse       // what the line is to be
-	on     bool        // what it is
-	since  time.Time   // of on, or of the start, since nobody knows what was before
-	starts []time.Time // when it went on, as far as per_minute counts
-	heard  time.Time   // of the lease
-	wait   time.Time   // nothing is done by itself before: it could not be done
-	lock   *interlock  // nil: it excludes no other
+	to     pulse         // what the line is to be
+	on     bool          // what it is
+	since  time.Time     // of on, or of the start, since nobody knows what was before
+	starts []time.Time   // when it went on, as far as per_minute counts
+	heard  time.Time     // of the lease
+	from   bridge.Sender // whose command was the last
+	left   time.Time     // when that one left; zero: not that anybody knows
+	wait   time.Time     // nothing is done by itself before: it could not be done
+	lock   *interlock    // nil: it excludes no other
 }
 
 // reset begins anew at now with a line that was requested as begin says.
 func (l *load) reset(now time.Time, begin pulse) {
 	l.to, l.on, l.since = l.bound(now, begin), begin.on, now
 	l.starts, l.heard, l.wait = nil, now, time.Time{}
+	l.from, l.left = bridge.Sender{}, now // Whoever it was, it was before.
 }
 
 // aim has the line be set to what p says.
@@ -47,11 +50,27 @@ func (p Pin) rest() pulse { return pulse{on: p.Safe == On} }
 // hear keeps the lease: what it waits for has come.
 func (l *load) hear(now time.Time) { l.heard = now }
 
+// obey takes note of a command that is accepted.
+func (l *load) obey(now time.Time, cmd command) {
+	if l.Lease.Topic == "" {
+		l.hear(now)
+	}
+	l.from, l.left = cmd.from, time.Time{}
+}
+
+// leave takes note that who has sent the last command is gone.
+func (l *load) leave(now time.Time) {
+	if l.left.IsZero() {
+		l.left = now
+	}
+}
+
 // next returns what a command makes of the output, or why it is refused.
-func (l *load) next(now time.Time, cmd bridge.Command) (pulse, error) {
+func (l *load) next(now time.Time, c command) (pulse, error) {
+	cmd := c.Command
 	n, err := l.to.next(now, cmd)
-	if err == nil && n.on != l.rest().on && n.on != l.to.on {
-		err = l.mayLeaveRest(now)
+	if err == nil && n.on != l.rest().on {
+		err = l.mayLeaveRest(now, c, n)
 	}
 	switch {
 	case err != nil:
@@ -90,9 +109,12 @@ func (l *load) bound(rise time.Time, n pulse) pulse {
 	return n
 }
 
-// mayLeaveRest reports whether there is a lease for another state than that of rest.
-func (l *load) mayLeaveRest(now time.Time) error {
-	if quiet := now.Sub(l.heard); l.Lease.Topic != "" && quiet >= l.Lease.Time {
+// mayLeaveRest reports whether there is a lease for n, which is not that of rest.
+func (l *load) mayLeaveRest(now time.Time, cmd command, n pulse) error {
+	if l.Lease.Commander {
+		return cmd.absent
+	}
+	if quiet := now.Sub(l.heard); n.on != l.to.on && l.Lease.Topic != "" && quiet >= l.Lease.Time {
 		return fmt.Errorf("nothing has come on %s for %v (lease)", l.Lease.Topic, soon(quiet))
 	}
 	return nil
@@ -154,7 +176,10 @@ func (l *load) leaseEnd() time.Time {
 
 // lapse returns when a lease is over; zero is never.
 func (l *load) lapse() time.Time {
-	if l.Lease.Time == 0 {
+	switch {
+	case l.Lease.Commander && !l.left.IsZero():
+		return l.left.Add(l.Lease.Time)
+	case l.Lease.Commander || l.Lease.Time == 0:
 		return time.Time{}
 	}
 	return l.heard.Add(l.Lease.Time)
@@ -190,6 +215,19 @@ func (l *load) expired(now time.Time) (next pulse, cause string, over bool) {
 		return l.rest(), causeLease, true // Nobody answers for what would be now.
 	}
 	return l.bound(now, next), l.to.cause, over
+}
+
+// silence says, for people, why the lease is over.
+func (l *load) silence() string {
+	switch {
+	case l.Lease.Commander && l.from == bridge.Sender{}:
+		return "nobody has commanded it since the start"
+	case l.Lease.Commander:
+		return l.from.String() + " has left"
+	case l.Lease.Topic != "":
+		return fmt.Sprintf("nothing has come on %s for %v", l.Lease.Topic, l.Lease.Time)
+	}
+	return fmt.Sprintf("the last command of %s is %v ago", l.from, l.Lease.Time)
 }
 
 // mayRiseAt returns when, from now on, the output may go on as far as min_off and

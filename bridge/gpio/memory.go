@@ -30,6 +30,9 @@ func bootID() string {
 // begin returns what an output is from the first moment on. A timed command goes
 // on for what is left of it; without a clock that can be trusted it is over.
 func (p Pin) begin(m memory, boot string, now time.Time) pulse {
+	if p.Lease.Commander && p.Lease.Time == 0 {
+		return p.rest() // Nobody has commanded it.
+	}
 	policy := p.Initial
 	if p.Warm != "" && m.Boot != "" && m.Boot == boot {
 		policy = p.Warm

@@ -15,7 +15,9 @@ const retry = time.Second
 type command struct {
 	bridge.Command
 	entity string
+	from   bridge.Sender
 	at     time.Time
+	absent error // why who has sent it cannot hold a lease; nil if he can
 }
 
 // An output is a line that is driven.
@@ -23,6 +25,7 @@ type output struct {
 	pin
 	load *load
 	boot string
+	why  string // of the last change, for people; empty if the cause says it all
 }
 
 // start tells what the line is since its request, which made it begin.
@@ -30,13 +33,13 @@ func (o *output) start(now time.Time, begin pulse) error {
 	o.load.reset(now, begin)
 	o.save(causeStart)
 	o.set(now, o.load.on, causeStart)
-	return gone(o.confirm(causeStart))
+	return gone(o.confirm(turn{cause: causeStart}))
 }
 
 // turn does what was decided, and answers the command that it is for.
 func (o *output) turn(t turn) error {
 	before := o.load.to
-	err := o.drive(t.next, t.cause)
+	err := o.drive(t)
 	if t.cmd != nil {
 		o.answer(*t.cmd, err)
 	} else if err != nil && o.load.to == before { // It could not even be set.
@@ -54,24 +57,24 @@ func (o *output) answer(cmd command, err error) {
 	o.post.result(o.ID, result)
 }
 
-// drive makes the line what next says, reads it back and publishes that. If the
+// drive makes the line what t says, reads it back and publishes that. If the
 // line could not be set, what was to be before still is.
-func (o *output) drive(next pulse, cause string) error {
+func (o *output) drive(t turn) error {
 	var bit uint64
-	if next.on {
+	if t.next.on {
 		bit = 1
 	}
 	if err := o.judge(o.lines.SetValues(1, bit)); err != nil {
 		return err
 	}
-	o.load.aim(next)
-	o.save(cause)
-	return o.confirm(cause)
+	o.load.aim(t.next)
+	o.save(t.cause)
+	return o.confirm(t)
 }
 
-// confirm reads the line back and publishes it.
-func (o *output) confirm(cause string) error {
-	_, err := o.look(cause)
+// confirm reads the line back after t and publishes it.
+func (o *output) confirm(t turn) error {
+	_, err := o.look(t)
 	o.publish()
 	return err
 }
@@ -79,22 +82,23 @@ func (o *output) confirm(cause string) error {
 // audit looks whether the line is still what it was made. The error is one of a
 // chip that is gone.
 func (o *output) audit() error {
-	changed, err := o.look(causeAudit)
+	changed, err := o.look(turn{cause: causeAudit})
 	if changed {
 		o.publish()
 	}
 	return gone(err)
 }
 
-// look reads the line. A line that is not what it was made is a fault.
-func (o *output) look(cause string) (changed bool, err error) {
+// look reads the line after t. A line that is not what it was made is a fault.
+func (o *output) look(t turn) (changed bool, err error) {
 	v, err := o.lines.Values(1)
 	on := v == 1
 	if err == nil {
 		if changed = on != o.on; changed {
-			o.set(time.Now(), on, cause)
+			o.set(time.Now(), on, t.cause)
+			o.why = t.why
 			o.load.became(o.since, on)
-			o.count(cause)
+			o.count(t.cause)
 		}
 		if on != o.load.to.on {
 			err = fmt.Errorf("it is %s after it was set %s: is something else driving it?", state(on), state(o.load.to.on))
@@ -105,11 +109,14 @@ func (o *output) look(cause string) (changed bool, err error) {
 
 func (o *output) publish() {
 	o.post.state(o.ID, o.on)
-	var extra map[string]any
+	o.extra = make(map[string]any)
 	if due := o.load.due(); !due.IsZero() {
-		extra = map[string]any{"until": due.UTC().Format(time.RFC3339Nano)}
+		o.extra["until"] = due.UTC().Format(time.RFC3339Nano)
 	}
-	o.tell(extra)
+	if o.why != "" {
+		o.extra["why"] = o.why
+	}
+	o.tell(o.extra)
 }
 
 // count counts a change, and that of a kind that somebody should look into.
@@ -125,5 +132,5 @@ func (o *output) leave() error {
 	if o.OnExit == Keep {
 		return nil
 	}
-	return o.drive(pulse{on: o.OnExit == On}, causeExit)
+	return o.drive(turn{next: pulse{on: o.OnExit == On}, cause: causeExit})
 }

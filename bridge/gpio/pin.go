@@ -41,6 +41,7 @@ type pin struct {
 	cause    string
 	fault    string // why on cannot be relied on; empty if it can
 	counters map[string]uint64
+	extra    map[string]any // what else attr says
 }
 
 // read returns the line's value. If it cannot be read, attr says so.
@@ -62,7 +63,7 @@ func (p *pin) judge(err error) error {
 	}
 	if fault != p.fault {
 		p.fault = fault
-		p.tell(nil)
+		p.tell(p.extra)
 	}
 	return err
 }
