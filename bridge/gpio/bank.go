@@ -101,7 +101,7 @@ func (b *bank) tick(now time.Time) (turns []turn, refused map[*command]error) {
 		}
 	}
 	for _, i := range b.locks {
-		if i.claim == nil || now.Before(i.claim.at) {
+		if i.claim == nil || now.Before(i.claim.at) || i.putOff(now) {
 			continue
 		}
 		t, err := i.redeem(now)

@@ -17,6 +17,7 @@ type Config struct {
 	Debounce   time.Duration `yaml:"debounce" doc:"how long an input must be still before its new state counts, unless the pin says otherwise; 0s turns it off"`
 	Pins       []Pin         `yaml:"pins" doc:"the lines, each of which is an entity"`
 	Interlocks []Interlock   `yaml:"interlocks" doc:"outputs of which only one may be on at a time"`
+	Covers     []Cover       `yaml:"covers" doc:"blinds, shutters, awnings and gates, each with an output for each direction"`
 }
 
 // Reads returns what leases listen to.
@@ -183,10 +184,23 @@ func (c Config) Validate() error {
 			lines[line] = i
 		}
 	}
-	return errors.Join(append(errs, c.checkInterlocks())...)
+	return errors.Join(append(errs, c.checkInterlocks(), c.checkCovers(), c.checkNames())...)
 }
 
 var validID = regexp.MustCompile(`^[a-z0-9_-]+$`)
+
+// checkID checks the name of an entity.
+func checkID(path, id string) error {
+	switch {
+	case id == "":
+		return config.Errorf(path, "must be set")
+	case !validID.MatchString(id):
+		return config.Errorf(path, "%q may have a-z, 0-9, _ and - only", id)
+	case id == "status" || id == "meta":
+		return config.Errorf(path, "%q is the name of a topic of the bridge itself", id)
+	}
+	return nil
+}
 
 // identity checks what the pin is called and which line it is.
 func (p Pin) identity(at func(string) string) error {
@@ -194,14 +208,7 @@ func (p Pin) identity(at func(string) string) error {
 	add := func(field, format string, args ...any) {
 		errs = append(errs, config.Errorf(at(field), format, args...))
 	}
-	switch {
-	case p.ID == "":
-		add("id", "must be set")
-	case !validID.MatchString(p.ID):
-		add("id", "%q may have a-z, 0-9, _ and - only", p.ID)
-	case p.ID == "status" || p.ID == "meta":
-		add("id", "%q is the name of a topic of the bridge itself", p.ID)
-	}
+	errs = append(errs, checkID(at("id"), p.ID))
 	fields := p.fields()
 	switch {
 	case len(fields) == 0:

@@ -76,8 +76,15 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 	if err != nil {
 		return err
 	}
+	covers, err := b.recallCovers(ctx, c)
+	if err != nil {
+		return err
+	}
 	present := newPresence()
 	groups := b.groups(post, begin, present)
+	for _, g := range groups {
+		g.addCovers(b.cfg.Covers, covers)
+	}
 	defer b.mourn(groups)
 	up, err := b.takeAny(groups)
 	defer releaseAll(groups)
@@ -122,6 +129,7 @@ func (b *Bridge) groups(post *post, begin map[string]pulse, present *presence) [
 				chip: p.Chip, debounce: b.cfg.Debounce, open: b.open, post: post,
 				log: b.log, commands: make(chan command), leases: make(chan *load), begin: begin, boot: b.boot,
 				present: present, departed: make(chan struct{}, 1),
+				nudge: make(chan struct{}, 1),
 			}
 			present.wake = append(present.wake, g.departed)
 			byChip[p.Chip] = g
@@ -130,7 +138,7 @@ func (b *Bridge) groups(post *post, begin map[string]pulse, present *presence) [
 		g.pins = append(g.pins, p)
 	}
 	for _, g := range groups {
-		g.bank = newBank(g.pins, b.cfg.Interlocks)
+		g.bank = newBank(g.pins, b.cfg.locks())
 		if g.lost = b.lost[g.chip]; g.lost {
 			g.begin = nil
 		}
@@ -172,10 +180,13 @@ func (b *Bridge) device() bridge.Device {
 	d := bridge.Device{Base: b.base, Model: "GPIO lines"}
 	for _, p := range b.cfg.Pins {
 		e := bridge.Entity{ID: p.ID, Name: p.Name, Kind: bridge.BinarySensor, Class: p.Class}
-		if p.Direction == Output {
+		if _, is := b.cfg.cover(p.ID); p.Direction == Output && !is {
 			e.Kind, e.Command = bridge.Switch, true
 		}
 		d.Entities = append(d.Entities, e)
+	}
+	for _, c := range b.cfg.Covers {
+		d.Entities = append(d.Entities, bridge.Entity{ID: c.ID, Name: c.Name, Kind: bridge.Cover, Class: string(c.Class), Command: true})
 	}
 	return d
 }
@@ -243,6 +254,9 @@ func handler(ctx context.Context, groups []*group, post *post) func(bridge.Messa
 			if p.Direction == Output {
 				outputs[p.ID] = g
 			}
+		}
+		for _, c := range g.covers {
+			outputs[c.ID] = g
 		}
 	}
 	return func(m bridge.Message) {

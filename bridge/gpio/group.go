@@ -39,6 +39,9 @@ type group struct {
 	begin    map[string]pulse // by id, how outputs begin; used once: when a chip comes back they are at rest
 	boot     string
 
+	nudge  chan struct{} // something that a cover waits for has come
+	covers []*cover
+
 	taken   bool
 	lost    bool // it was taken, and is gone
 	outputs []*output
@@ -139,6 +142,9 @@ func (g *group) release() {
 	for _, in := range g.inputs {
 		in.lines.Close()
 	}
+	for _, c := range g.covers {
+		c.leave(time.Now())
+	}
 	g.outputs, g.inputs, g.taken = nil, nil, false
 }
 
@@ -204,10 +210,14 @@ func (g *group) own(ctx context.Context, edges <-chan edge) error {
 			l.hear(time.Now())
 		case <-g.departed:
 			g.depart(time.Now())
+		case <-g.nudge:
 		case <-timer.C:
 			err = g.expire(time.Now())
 		case <-audits.C:
 			err = g.audit(time.Now())
+		}
+		if err == nil {
+			err = g.roll(time.Now())
 		}
 		if err != nil {
 			return err
@@ -227,10 +237,16 @@ func (g *group) start(now time.Time) error {
 			return err
 		}
 	}
+	for _, c := range g.covers {
+		c.begin(now, g)
+	}
 	return nil
 }
 
 func (g *group) execute(cmd command) error {
+	if taken, err := g.steer(cmd); taken {
+		return err
+	}
 	l := g.bank.find(cmd.entity)
 	if l == nil {
 		return fmt.Errorf("output %q is not of this chip", cmd.entity)
@@ -292,6 +308,7 @@ func (g *group) idle(now time.Time) time.Duration {
 		}
 	}
 	until(g.bank.due())
+	g.coversDue(until)
 	for _, in := range g.inputs {
 		until(in.filter.due)
 	}
@@ -334,6 +351,9 @@ func (g *group) audit(now time.Time) error {
 func (g *group) offline(reason error) {
 	for _, p := range g.pins {
 		g.post.attr(p.ID, bridge.Attr{Quality: bridge.Offline, Error: reason.Error(), Since: time.Now()})
+	}
+	for _, c := range g.covers {
+		g.post.attr(c.ID, bridge.Attr{Quality: bridge.Offline, Error: reason.Error(), Since: time.Now()})
 	}
 }
 

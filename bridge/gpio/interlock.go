@@ -20,6 +20,7 @@ type claim struct {
 	load *load
 	cmd  command
 	at   time.Time
+	late bool // at was put off already
 }
 
 // A turn is what is to be done with a line.
@@ -50,7 +51,7 @@ func (i *interlock) rise(now time.Time, l *load, cmd command) (turns []turn, err
 		free = later(free, now.Add(i.dead))
 	}
 	if free.After(now) {
-		i.claim = &claim{l, cmd, free}
+		i.claim = &claim{load: l, cmd: cmd, at: free}
 	}
 	return turns, nil
 }
@@ -70,6 +71,22 @@ func (i *interlock) drop() *command {
 	cmd := i.claim.cmd
 	i.claim = nil
 	return &cmd
+}
+
+// putOff lets a claim wait a little longer, once: a member has fallen later than it
+// was made to, by what it took to drive its line and to read it back.
+func (i *interlock) putOff(now time.Time) bool {
+	free := i.claim.at
+	for _, other := range i.members {
+		if other != i.claim.load && !other.on && !other.to.on {
+			free = later(free, other.since.Add(i.dead))
+		}
+	}
+	if i.claim.late || !free.After(now) {
+		return false
+	}
+	i.claim.at, i.claim.late = free, true
+	return true
 }
 
 // redeem returns the turn of a claim whose time has come. With an error, the

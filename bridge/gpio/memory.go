@@ -73,7 +73,7 @@ func (b *Bridge) recall(ctx context.Context, c bridge.Client) (map[string]pulse,
 		}
 		begin[p.ID] = p.begin(m, b.boot, time.Now())
 	}
-	for _, i := range b.cfg.Interlocks {
+	for _, i := range b.cfg.locks() {
 		i.calm(begin)
 	}
 	return begin, nil

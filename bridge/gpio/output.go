@@ -17,7 +17,8 @@ type command struct {
 	entity string
 	from   bridge.Sender
 	at     time.Time
-	absent error // why who has sent it cannot hold a lease; nil if he can
+	absent error  // why who has sent it cannot hold a lease; nil if he can
+	says   string // in its result when it was done; empty: the state of the output
 }
 
 // An output is a line that is driven.
@@ -51,10 +52,13 @@ func (o *output) turn(t turn) error {
 // answer tells what became of a command.
 func (o *output) answer(cmd command, err error) {
 	result := bridge.Result{ID: cmd.ID, Status: bridge.StatusOK, Value: state(o.on), Latency: time.Since(cmd.at)}
+	if cmd.says != "" && err == nil {
+		result.Value = cmd.says
+	}
 	if err != nil {
 		result.Status, result.Reason = bridge.StatusError, err.Error()
 	}
-	o.post.result(o.ID, result)
+	o.post.result(cmd.entity, result)
 }
 
 // drive makes the line what t says, reads it back and publishes that. If the

@@ -24,6 +24,10 @@ const (
 	causeMaxOn     = "max_on"
 	causeLease     = "lease"     // what must keep coming did not
 	causeInterlock = "interlock" // another output is to go on
+
+	causePosition  = "position"   // a cover is where it was to go
+	causeEndSwitch = "end switch" // a cover is at its end
+	causeFault     = "fault"      // a cover did not come to its end, or must not be driven
 )
 
 // errFault is wrapped by an error of a line whose chip is still there.
@@ -96,9 +100,17 @@ type post struct {
 	box    *outbox
 }
 
-func (p *post) state(entity string, on bool) {
+func (p *post) state(entity string, on bool) { p.scalar(entity, state(on)) }
+
+func (p *post) scalar(entity, value string) {
 	p.box.put(letter{p.base.State(entity), func(ctx context.Context) error {
-		return bridge.PublishState(ctx, p.client, p.base, entity, state(on))
+		return bridge.PublishState(ctx, p.client, p.base, entity, value)
+	}})
+}
+
+func (p *post) position(entity, value string) {
+	p.box.put(letter{p.base.Position(entity), func(ctx context.Context) error {
+		return bridge.PublishPosition(ctx, p.client, p.base, entity, value)
 	}})
 }
 
@@ -108,9 +120,16 @@ func (p *post) attr(entity string, a bridge.Attr) {
 	}})
 }
 
-func (p *post) save(entity string, m memory) {
+func (p *post) save(entity string, m memory) { p.keep(entity, m, nil) }
+
+// keep saves v, and calls done, which may be nil, when it is saved.
+func (p *post) keep(entity string, v any, done func()) {
 	p.box.put(letter{p.base.Saved(entity), func(ctx context.Context) error {
-		return bridge.Save(ctx, p.client, p.base, entity, m)
+		err := bridge.Save(ctx, p.client, p.base, entity, v)
+		if err == nil && done != nil {
+			done()
+		}
+		return err
 	}})
 }
 
