@@ -12,7 +12,7 @@ ARGS ?=
 TOOL := go tool -modfile=build/tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check peers bench fuzz proof cross clean
+.PHONY: help run test check peers bench fuzz proof rig cross clean
 
 help: ## say what there is (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ check: ## what must be green before a commit: format, lint, vet for ARMv6, tests
 	@GOOS=linux GOARCH=arm GOARM=6 CGO_ENABLED=0 go vet ./...
 	@go test $(TESTFLAGS) ./...
 
-peers: ## install what the tests compare with: mosquitto, its clients, haproxy, strace, qemu-user, mqtt.js (Debian)
+peers: ## install what the tests compare with: mosquitto, its clients, haproxy, strace, QEMU, mqtt.js (Debian)
 	@build/peers
 
 bench: ## CPU time a message, beside other brokers (BENCH=short)
@@ -40,6 +40,9 @@ fuzz: ## fuzz every decoder for FUZZTIME=30s
 
 proof: ## prove for hours that an acknowledgement means "on disk" (KILLS, CUTS, CRASHES, DECISIONS)
 	@build/proof
+
+rig: ## the tests on a real kernel with simulated GPIO lines, in QEMU (TESTFLAGS=-v)
+	@build/rig $(TESTFLAGS)
 
 cross: ## build for amd64, arm64, armv7, armv6 into dist/, twice, and run each
 	@build/cross

@@ -1,0 +1,232 @@
+// Package agent is what the host and the guest of the rig say to each other: the
+// calls of net/rpc that package guest answers, and their client. It knows
+// nothing of QEMU.
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net/rpc"
+	"syscall"
+	"time"
+)
+
+// Port is where the guest listens, TCP.
+const Port = 7777
+
+// Name is what the calls are registered as.
+const Name = "Agent"
+
+// None is the argument or the result of a call that has none.
+type None struct{}
+
+// A File is put into the guest whole.
+type File struct {
+	Path string
+	Mode fs.FileMode
+	Data []byte
+}
+
+// A Command is a program to run in the guest. What it writes goes to its Exit,
+// or to the file Log.
+type Command struct {
+	Args []string
+	Log  string
+}
+
+// An Exit is how a program ended; Code is negative if that was a signal's doing.
+type Exit struct {
+	Code   int
+	Signal syscall.Signal
+	Output string
+}
+
+// A Kill is a signal to a program that was started.
+type Kill struct {
+	PID    int
+	Signal syscall.Signal
+}
+
+// A Chip is one of gpio-sim. There is one in the guest; making another replaces
+// it.
+type Chip struct {
+	Label string
+	Lines int
+}
+
+// A Pull is the level that a line has from outside.
+type Pull struct {
+	Line int
+	High bool
+}
+
+// A Drive is edges on lines from outside: each line is toggled Edges times, in
+// turn with the others, at most Rate times a second (0: as fast as it goes). A line ends
+// where it began if Edges is even.
+type Drive struct {
+	Lines []int
+	Edges int
+	Rate  int
+}
+
+// A Watch looks at the levels of lines as fast as it can.
+type Watch struct{ Lines []int }
+
+// A Change is a line that was seen at another level than before. At counts from the
+// first sample.
+type Change struct {
+	Line int
+	High bool
+	At   time.Duration
+}
+
+// Seen is what a Watch has found out.
+type Seen struct {
+	First   map[int]bool // levels at the first sample
+	Changes []Change
+	Rounds  int           // how often all lines were looked at
+	Longest time.Duration // between two rounds
+	Time    time.Duration
+}
+
+// An Await waits for levels, for Within at most. A signal is sent first if Kill
+// has one.
+type Await struct {
+	Levels map[int]bool
+	Within time.Duration
+	Kill   Kill
+}
+
+// Awaited is how long an Await took from its beginning, or from the signal, until all
+// levels were right, and which lines were not at the end.
+type Awaited struct {
+	Took  time.Duration
+	Wrong []int
+}
+
+// A Client calls the guest. Its methods may be called from several goroutines.
+type Client struct{ rpc *rpc.Client }
+
+// retry is how soon Dial tries again: QEMU accepts connections before the guest
+// does, so that only an answer tells that it is there.
+const retry = 20 * time.Millisecond
+
+// Dial returns when the guest answers at address.
+func Dial(ctx context.Context, address string) (*Client, error) {
+	tick := time.NewTicker(retry)
+	defer tick.Stop()
+	for {
+		c, err := rpc.Dial("tcp", address)
+		if err == nil {
+			hello := c.Go(Name+".Hello", None{}, new(string), make(chan *rpc.Call, 1))
+			select {
+			case <-hello.Done:
+				err = hello.Error
+			case <-time.After(time.Second):
+				err = fmt.Errorf("no answer")
+			}
+			if err == nil {
+				return &Client{c}, nil
+			}
+			c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("reach the guest: %w (%w)", err, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// Close ends the connection. Programs that were started go on.
+func (c *Client) Close() error { return c.rpc.Close() }
+
+// call has the guest carry out method, and waits for that until ctx ends.
+func call[R any](ctx context.Context, c *Client, method string, arg any) (R, error) {
+	var result R
+	pending := c.rpc.Go(Name+"."+method, arg, &result, make(chan *rpc.Call, 1))
+	select {
+	case <-pending.Done:
+		if pending.Error != nil {
+			return result, fmt.Errorf("in the guest: %s: %w", method, pending.Error)
+		}
+		return result, nil
+	case <-ctx.Done():
+		var none R // The other may still be written.
+		return none, fmt.Errorf("in the guest: %s: %w", method, ctx.Err())
+	}
+}
+
+func do(ctx context.Context, c *Client, method string, arg any) error {
+	_, err := call[None](ctx, c, method, arg)
+	return err
+}
+
+// Hello returns the release of the guest's kernel.
+func (c *Client) Hello(ctx context.Context) (string, error) {
+	return call[string](ctx, c, "Hello", None{})
+}
+
+// SetClock sets the guest's clock, which a snapshot has stopped.
+func (c *Client) SetClock(ctx context.Context, t time.Time) error {
+	return do(ctx, c, "SetClock", t)
+}
+
+// Put writes a file whole, or a value of sysfs.
+func (c *Client) Put(ctx context.Context, f File) error { return do(ctx, c, "Put", f) }
+
+// Read returns what is in a file.
+func (c *Client) Read(ctx context.Context, path string) (string, error) {
+	return call[string](ctx, c, "Read", path)
+}
+
+// Run runs a program to its end.
+func (c *Client) Run(ctx context.Context, cmd Command) (Exit, error) {
+	return call[Exit](ctx, c, "Run", cmd)
+}
+
+// Start starts a program and returns its process id. Wait must be called for it.
+func (c *Client) Start(ctx context.Context, cmd Command) (int, error) {
+	return call[int](ctx, c, "Start", cmd)
+}
+
+// Kill sends a signal to a program that was started.
+func (c *Client) Kill(ctx context.Context, k Kill) error { return do(ctx, c, "Kill", k) }
+
+// Wait returns how a program that was started has ended.
+func (c *Client) Wait(ctx context.Context, pid int) (Exit, error) {
+	return call[Exit](ctx, c, "Wait", pid)
+}
+
+// Make makes the chip. All its lines are pulled down.
+func (c *Client) Make(ctx context.Context, chip Chip) error { return do(ctx, c, "Make", chip) }
+
+// Plug takes the chip away, or gives it back, with all lines pulled down.
+func (c *Client) Plug(ctx context.Context, in bool) error { return do(ctx, c, "Plug", in) }
+
+// Pull holds a line from outside.
+func (c *Client) Pull(ctx context.Context, p Pull) error { return do(ctx, c, "Pull", p) }
+
+// Level returns the level of a line.
+func (c *Client) Level(ctx context.Context, line int) (bool, error) {
+	return call[bool](ctx, c, "Level", line)
+}
+
+// Drive toggles lines, and returns how long that took.
+func (c *Client) Drive(ctx context.Context, d Drive) (time.Duration, error) {
+	return call[time.Duration](ctx, c, "Drive", d)
+}
+
+// Watch begins to look at lines; it returns after the first round. Seen ends it.
+func (c *Client) Watch(ctx context.Context, w Watch) error { return do(ctx, c, "Watch", w) }
+
+// Seen ends the Watch and returns what it has found out.
+func (c *Client) Seen(ctx context.Context) (Seen, error) {
+	return call[Seen](ctx, c, "Seen", None{})
+}
+
+// Await waits for levels.
+func (c *Client) Await(ctx context.Context, a Await) (Awaited, error) {
+	return call[Awaited](ctx, c, "Await", a)
+}

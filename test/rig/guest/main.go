@@ -1,0 +1,134 @@
+//go:build linux
+
+// Command guest is the first process of the rig's virtual machine, and the only
+// one but for those that it is told to start. It loads the modules, brings up the
+// network, and does what the host asks for with package agent.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/rpc"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"edge/test/rig/agent"
+)
+
+// Ready is the line on the console by which the host knows that it can go on.
+const ready = "rig: ready"
+
+func main() {
+	l, err := boot()
+	if err != nil {
+		fmt.Println("rig:", err)
+		_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	}
+	server := rpc.NewServer()
+	if err := server.RegisterName(agent.Name, newAgent()); err != nil {
+		panic(err)
+	}
+	fmt.Println(ready)
+	server.Accept(l)
+}
+
+// boot makes of a bare kernel a system that listens.
+func boot() (net.Listener, error) {
+	for _, m := range []struct{ source, target, kind string }{
+		{"proc", "/proc", "proc"},
+		{"sys", "/sys", "sysfs"},
+		{"dev", "/dev", "devtmpfs"},
+		{"tmp", "/tmp", "tmpfs"},
+	} {
+		if err := unix.Mount(m.source, m.target, m.kind, 0, ""); err != nil {
+			return nil, fmt.Errorf("mount %s: %w", m.target, err)
+		}
+	}
+	if err := loadAll("/modules/order"); err != nil {
+		return nil, err
+	}
+	if err := unix.Mount("configfs", "/sys/kernel/config", "configfs", 0, ""); err != nil {
+		return nil, fmt.Errorf("mount configfs: %w", err)
+	}
+	if err := network(); err != nil {
+		return nil, err
+	}
+	return net.Listen("tcp", fmt.Sprintf(":%d", agent.Port))
+}
+
+// loadAll loads the modules that a file names, one a line, in their order.
+func loadAll(order string) error {
+	f, err := os.Open(order)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	names := bufio.NewScanner(f)
+	for names.Scan() {
+		if err := load("/modules/" + names.Text() + ".ko"); err != nil {
+			return err
+		}
+	}
+	return names.Err()
+}
+
+func load(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil {
+		return fmt.Errorf("load %s: %w", path, err)
+	}
+	return nil
+}
+
+// network has the address that QEMU forwards connections to.
+func network() error {
+	if err := up("lo", nil); err != nil {
+		return err
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range 1000 { // The kernel finds its devices in its own time.
+		if _, err := net.InterfaceByName("eth0"); err == nil {
+			return up("eth0", net.IPv4(10, 0, 2, 15))
+		}
+		<-tick.C
+	}
+	return fmt.Errorf("there is no network interface")
+}
+
+// up brings an interface up, with an address if there is one.
+func up(name string, ip net.IP) error {
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(s)
+	if ip != nil {
+		if err := ask(s, name, unix.SIOCSIFADDR, func(r *unix.Ifreq) { _ = r.SetInet4Addr(ip.To4()) }); err != nil {
+			return err
+		}
+		if err := ask(s, name, unix.SIOCSIFNETMASK, func(r *unix.Ifreq) { _ = r.SetInet4Addr([]byte{255, 255, 255, 0}) }); err != nil {
+			return err
+		}
+	}
+	return ask(s, name, unix.SIOCSIFFLAGS, func(r *unix.Ifreq) { r.SetUint16(unix.IFF_UP | unix.IFF_RUNNING) })
+}
+
+func ask(socket int, name string, request uint, fill func(*unix.Ifreq)) error {
+	r, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	fill(r)
+	if err := unix.IoctlIfreq(socket, request, r); err != nil {
+		return fmt.Errorf("set up %s: %w", name, err)
+	}
+	return nil
+}

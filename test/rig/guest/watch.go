@@ -1,0 +1,138 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"time"
+
+	"edge/test/rig/agent"
+)
+
+// maxChanges bounds what a watch keeps; more than that is wrong anyway.
+const maxChanges = 1 << 16
+
+// A watch samples levels until stop is closed, and closes done after that.
+type watch struct {
+	stop, done chan struct{}
+	seen       agent.Seen
+	err        error
+}
+
+// Watch implements agent.Client.
+func (a *Agent) Watch(cfg agent.Watch, _ *agent.None) error {
+	if a.watch != nil {
+		return errors.New("there is a watch already")
+	}
+	files, err := a.sim.levelsOf(cfg.Lines)
+	if err != nil {
+		return err
+	}
+	w := &watch{stop: make(chan struct{}), done: make(chan struct{})}
+	w.seen.First = make(map[int]bool)
+	last := make([]bool, len(files))
+	for i, f := range files {
+		if last[i], err = level(f); err != nil {
+			return err
+		}
+		w.seen.First[cfg.Lines[i]] = last[i]
+	}
+	a.watch = w
+	go func() {
+		defer close(w.done)
+		w.err = w.run(cfg.Lines, files, last)
+	}()
+	return nil
+}
+
+// Seen implements agent.Client.
+func (a *Agent) Seen(_ agent.None, seen *agent.Seen) error {
+	w := a.watch
+	if w == nil {
+		return errors.New("there is no watch")
+	}
+	close(w.stop)
+	<-w.done
+	a.watch = nil
+	*seen = w.seen
+	return w.err
+}
+
+func (w *watch) run(lines []int, files []*os.File, last []bool) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start := time.Now()
+	for before := time.Duration(0); ; w.seen.Rounds++ {
+		select {
+		case <-w.stop:
+			w.seen.Time = before
+			return nil
+		default:
+		}
+		for i, f := range files {
+			high, err := level(f)
+			if err != nil {
+				return err
+			}
+			if high == last[i] {
+				continue
+			}
+			last[i] = high
+			if len(w.seen.Changes) == maxChanges {
+				return errors.New("too many changes were seen")
+			}
+			w.seen.Changes = append(w.seen.Changes, agent.Change{Line: lines[i], High: high, At: time.Since(start)})
+		}
+		now := time.Since(start)
+		w.seen.Longest = max(w.seen.Longest, now-before)
+		before = now
+	}
+}
+
+// Await implements agent.Client.
+func (a *Agent) Await(cfg agent.Await, out *agent.Awaited) error {
+	var lines []int
+	for line := range cfg.Levels {
+		lines = append(lines, line)
+	}
+	files, err := a.sim.levelsOf(lines)
+	if err != nil {
+		return err
+	}
+	if cfg.Kill.PID != 0 {
+		if err := a.Kill(cfg.Kill, nil); err != nil {
+			return err
+		}
+	}
+	start := time.Now()
+	for {
+		out.Wrong = out.Wrong[:0]
+		for i, f := range files {
+			high, err := level(f)
+			if err != nil {
+				return err
+			}
+			if high != cfg.Levels[lines[i]] {
+				out.Wrong = append(out.Wrong, lines[i])
+			}
+		}
+		out.Took = time.Since(start)
+		if len(out.Wrong) == 0 || out.Took > cfg.Within {
+			return nil
+		}
+	}
+}
+
+func (s *sim) levelsOf(lines []int) ([]*os.File, error) {
+	var files []*os.File
+	for _, line := range lines {
+		f, err := s.level(line)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
