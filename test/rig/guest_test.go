@@ -56,7 +56,7 @@ func startBare(t *testing.T) *guest {
 	}
 	g := &guest{t: t, ctx: ctx, machine: m}
 	t.Cleanup(func() {
-		m.Kill()
+		t.Logf("%v, of which the CPU worked %v", time.Since(began).Round(time.Second), m.Kill().Round(time.Second))
 		if t.Failed() {
 			t.Logf("the guest's console:\n%s", m.Console())
 		}
@@ -66,7 +66,6 @@ func startBare(t *testing.T) *guest {
 	g.ok(err)
 	t.Cleanup(func() { g.agent.Close() })
 	g.ok(g.agent.SetClock(ctx, time.Now()))
-	t.Logf("the machine runs after %v", time.Since(began).Round(time.Millisecond))
 	return g
 }
 
@@ -86,7 +85,7 @@ func (g *guest) put(path string, data []byte) {
 // pull holds a line from outside.
 func (g *guest) pull(line int, high bool) {
 	g.t.Helper()
-	g.ok(g.agent.Pull(g.ctx, agent.Pull{Line: line, High: high}))
+	g.ok(g.agent.Pull(g.ctx, agent.Level{Line: line, High: high}))
 }
 
 // level returns the level of a line.

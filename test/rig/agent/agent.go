@@ -55,19 +55,26 @@ type Chip struct {
 	Lines int
 }
 
-// A Pull is the level that a line has from outside.
-type Pull struct {
+// A Level is that of a line.
+type Level struct {
 	Line int
 	High bool
 }
 
-// A Drive is edges on lines from outside: each line is toggled Edges times, in
-// turn with the others, at most Rate times a second (0: as fast as it goes). A line ends
-// where it began if Edges is even.
+// A Drive is edges on lines from outside: each line is toggled, in turn with the others,
+// at most Rate times a second (0: as fast as it goes), until it was toggled Edges times
+// or a time is over (0: that is no end).
 type Drive struct {
 	Lines []int
-	Edges int
 	Rate  int
+	Edges int
+	For   time.Duration
+}
+
+// Driven is how often each line was toggled, and how long that took.
+type Driven struct {
+	Edges int
+	Took  time.Duration
 }
 
 // A Watch looks at the levels of lines as fast as it can.
@@ -76,15 +83,15 @@ type Watch struct{ Lines []int }
 // A Change is a line that was seen at another level than before. At counts from the
 // first sample.
 type Change struct {
-	Line int
-	High bool
-	At   time.Duration
+	Level
+	At time.Duration
 }
 
 // Seen is what a Watch has found out.
 type Seen struct {
 	First   map[int]bool // levels at the first sample
 	Changes []Change
+	Given   []Level       // by the kernel, at the request of programs, whether seen or not
 	Rounds  int           // how often all lines were looked at
 	Longest time.Duration // between two rounds
 	Time    time.Duration
@@ -206,16 +213,16 @@ func (c *Client) Make(ctx context.Context, chip Chip) error { return do(ctx, c, 
 func (c *Client) Plug(ctx context.Context, in bool) error { return do(ctx, c, "Plug", in) }
 
 // Pull holds a line from outside.
-func (c *Client) Pull(ctx context.Context, p Pull) error { return do(ctx, c, "Pull", p) }
+func (c *Client) Pull(ctx context.Context, p Level) error { return do(ctx, c, "Pull", p) }
 
 // Level returns the level of a line.
 func (c *Client) Level(ctx context.Context, line int) (bool, error) {
 	return call[bool](ctx, c, "Level", line)
 }
 
-// Drive toggles lines, and returns how long that took.
-func (c *Client) Drive(ctx context.Context, d Drive) (time.Duration, error) {
-	return call[time.Duration](ctx, c, "Drive", d)
+// Drive toggles lines.
+func (c *Client) Drive(ctx context.Context, d Drive) (Driven, error) {
+	return call[Driven](ctx, c, "Drive", d)
 }
 
 // Watch begins to look at lines; it returns after the first round. Seen ends it.

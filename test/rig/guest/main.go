@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/rpc"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,26 +38,30 @@ func main() {
 
 // boot makes of a bare kernel a system that listens.
 func boot() (net.Listener, error) {
-	for _, m := range []struct{ source, target, kind string }{
-		{"proc", "/proc", "proc"},
-		{"sys", "/sys", "sysfs"},
-		{"dev", "/dev", "devtmpfs"},
-		{"tmp", "/tmp", "tmpfs"},
-	} {
-		if err := unix.Mount(m.source, m.target, m.kind, 0, ""); err != nil {
-			return nil, fmt.Errorf("mount %s: %w", m.target, err)
-		}
+	if err := mount([]string{"proc:/proc", "sysfs:/sys", "devtmpfs:/dev", "tmpfs:/tmp"}); err != nil {
+		return nil, err
 	}
 	if err := loadAll("/modules/order"); err != nil {
 		return nil, err
 	}
-	if err := unix.Mount("configfs", "/sys/kernel/config", "configfs", 0, ""); err != nil {
-		return nil, fmt.Errorf("mount configfs: %w", err)
+	if err := mount([]string{"configfs:/sys/kernel/config", "tracefs:/sys/kernel/tracing"}); err != nil {
+		return nil, err
 	}
 	if err := network(); err != nil {
 		return nil, err
 	}
 	return net.Listen("tcp", fmt.Sprintf(":%d", agent.Port))
+}
+
+// mount mounts file systems that are named by kind and place.
+func mount(systems []string) error {
+	for _, s := range systems {
+		kind, place, _ := strings.Cut(s, ":")
+		if err := unix.Mount(kind, place, kind, 0, ""); err != nil {
+			return fmt.Errorf("mount %s: %w", place, err)
+		}
+	}
+	return nil
 }
 
 // loadAll loads the modules that a file names, one a line, in their order.

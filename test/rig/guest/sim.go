@@ -18,6 +18,7 @@ import (
 // kernel's sources). Its pull files stay open: opening one takes longer than
 // writing it.
 type sim struct {
+	agent.Chip
 	dir    string // in sysfs, with a folder for each line
 	mu     sync.Mutex
 	pulls  map[int]*os.File
@@ -44,6 +45,7 @@ func (a *Agent) Make(c agent.Chip, _ *agent.None) error {
 			return err
 		}
 	}
+	a.sim = &sim{Chip: c, pulls: make(map[int]*os.File), levels: make(map[int]*os.File)}
 	return a.Plug(true, nil)
 }
 
@@ -65,15 +67,12 @@ func (a *Agent) Plug(in bool, _ *agent.None) error {
 	if err != nil {
 		return err
 	}
-	a.sim = &sim{
-		dir:   filepath.Join("/sys/devices/platform", strings.TrimSpace(string(device)), strings.TrimSpace(string(chip))),
-		pulls: make(map[int]*os.File), levels: make(map[int]*os.File),
-	}
+	a.sim.dir = filepath.Join("/sys/devices/platform", strings.TrimSpace(string(device)), strings.TrimSpace(string(chip)))
 	return nil
 }
 
 // Pull implements agent.Client.
-func (a *Agent) Pull(p agent.Pull, _ *agent.None) error {
+func (a *Agent) Pull(p agent.Level, _ *agent.None) error {
 	f, err := a.sim.pull(p.Line)
 	if err != nil {
 		return err

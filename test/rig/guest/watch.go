@@ -30,6 +30,9 @@ func (a *Agent) Watch(cfg agent.Watch, _ *agent.None) error {
 	if err != nil {
 		return err
 	}
+	if err := traceLevels(); err != nil {
+		return err
+	}
 	w := &watch{stop: make(chan struct{}), done: make(chan struct{})}
 	w.seen.First = make(map[int]bool)
 	last := make([]bool, len(files))
@@ -57,18 +60,25 @@ func (a *Agent) Seen(_ agent.None, seen *agent.Seen) error {
 	<-w.done
 	a.watch = nil
 	*seen = w.seen
-	return w.err
+	if w.err != nil {
+		return w.err
+	}
+	base, err := globalBase(a.sim.Label)
+	if err != nil {
+		return err
+	}
+	seen.Given, err = tracedLevels(base, a.sim.Lines)
+	return err
 }
 
 func (w *watch) run(lines []int, files []*os.File, last []bool) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	start := time.Now()
-	for before := time.Duration(0); ; w.seen.Rounds++ {
+	for before, over := time.Duration(0), false; !over; w.seen.Rounds++ {
 		select {
 		case <-w.stop:
-			w.seen.Time = before
-			return nil
+			over = true // One more round sees all that was before.
 		default:
 		}
 		for i, f := range files {
@@ -83,12 +93,13 @@ func (w *watch) run(lines []int, files []*os.File, last []bool) error {
 			if len(w.seen.Changes) == maxChanges {
 				return errors.New("too many changes were seen")
 			}
-			w.seen.Changes = append(w.seen.Changes, agent.Change{Line: lines[i], High: high, At: time.Since(start)})
+			w.seen.Changes = append(w.seen.Changes, agent.Change{Level: agent.Level{Line: lines[i], High: high}, At: time.Since(start)})
 		}
 		now := time.Since(start)
 		w.seen.Longest = max(w.seen.Longest, now-before)
-		before = now
+		w.seen.Time, before = now, now
 	}
+	return nil
 }
 
 // Await implements agent.Client.

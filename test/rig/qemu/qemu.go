@@ -128,13 +128,14 @@ func (m *Machine) AwaitLine(ctx context.Context, text string) error {
 	}
 }
 
-// Kill ends the machine at once, and returns when it has.
-func (m *Machine) Kill() {
+// Kill ends the machine at once, and returns the CPU time that it took when it has.
+func (m *Machine) Kill() time.Duration {
 	_ = m.cmd.Process.Kill()
 	<-m.done
 	if m.monitor != nil {
 		m.monitor.conn.Close()
 	}
+	return m.cmd.ProcessState.UserTime() + m.cmd.ProcessState.SystemTime()
 }
 
 // Save stops the machine and writes a snapshot to path.
