@@ -331,7 +331,7 @@ func (p Pin) lineConfig(debounce time.Duration) gpiochip.LineConfig {
 	cfg := gpiochip.LineConfig{ActiveLow: p.ActiveLow, Bias: biases[p.Bias]}
 	if p.Direction == Output {
 		cfg.Direction = gpiochip.Output
-		cfg.Drive = drives[p.Drive]
+		cfg.Drive, cfg.Safe = drives[p.Drive], p.Safe == On
 		return cfg
 	}
 	cfg.Direction, cfg.Edges, cfg.Debounce = gpiochip.Input, gpiochip.BothEdges, debounce

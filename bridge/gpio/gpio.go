@@ -231,7 +231,8 @@ func (g *group) tend(ctx context.Context, up *atomic.Int32) error {
 			}
 			g.release()
 			g.lost = true
-			if up.Add(-1) == 0 {
+			// What the guard has taken over will be given back soon.
+			if g.guard.note(err); !g.guard.last && up.Add(-1) == 0 {
 				return err
 			}
 			g.log.Warn("GPIO chip lost; its pins are offline", "chip", g.chip, "err", err)
@@ -241,7 +242,9 @@ func (g *group) tend(ctx context.Context, up *atomic.Int32) error {
 			return nil
 		}
 		g.lost = false
-		up.Add(1)
+		if !g.guard.last {
+			up.Add(1)
+		}
 		g.log.Info("GPIO chip taken", "chip", g.chip)
 	}
 }

@@ -44,6 +44,7 @@ type group struct {
 
 	taken   bool
 	lost    bool // it was taken, and is gone
+	guard   takeover
 	outputs []*output
 	inputs  []*input
 }
@@ -87,7 +88,7 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 	if err != nil {
 		return err
 	}
-	held := pin{Pin: p, lines: lines, post: g.post, counters: make(map[string]uint64)}
+	held := pin{Pin: p, lines: lines, post: g.post, counters: g.guard.counters()}
 	if p.Direction == Output {
 		g.outputs = append(g.outputs, &output{pin: held, load: g.bank.find(p.ID), boot: g.boot})
 		return nil
@@ -100,8 +101,12 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 	return nil
 }
 
-// begins returns what an output is from the first moment on.
+// begins returns what an output is from the first moment on. What the guard has made
+// safe stays so.
 func (g *group) begins(p Pin) pulse {
+	if g.guard.last {
+		return pulse{on: p.Safe == On}
+	}
 	if g.begin == nil {
 		return p.rest()
 	}
@@ -197,7 +202,7 @@ func (g *group) own(ctx context.Context, edges <-chan edge) error {
 	timer := time.NewTimer(audit)
 	defer timer.Stop()
 	for {
-		timer.Reset(g.idle(time.Now()))
+		timer.Reset(min(g.idle(time.Now()), g.alive()))
 		var err error
 		select {
 		case <-ctx.Done():
@@ -227,7 +232,7 @@ func (g *group) own(ctx context.Context, edges <-chan edge) error {
 
 func (g *group) start(now time.Time) error {
 	for _, o := range g.outputs {
-		if err := o.start(now, g.begins(o.Pin)); err != nil {
+		if err := o.start(now, g.begins(o.Pin), g.guard.cause()); err != nil {
 			return err
 		}
 	}
@@ -350,7 +355,11 @@ func (g *group) audit(now time.Time) error {
 // offline tells that the lines are out of reach.
 func (g *group) offline(reason error) {
 	for _, p := range g.pins {
-		g.post.attr(p.ID, bridge.Attr{Quality: bridge.Offline, Error: reason.Error(), Since: time.Now()})
+		a := bridge.Attr{Quality: bridge.Offline, Error: reason.Error(), Since: time.Now(), Counters: g.guard.counters()}
+		if g.guard.last {
+			a.Cause = causeGuard
+		}
+		g.post.attr(p.ID, a)
 	}
 	for _, c := range g.covers {
 		g.post.attr(c.ID, bridge.Attr{Quality: bridge.Offline, Error: reason.Error(), Since: time.Now()})
@@ -360,7 +369,11 @@ func (g *group) offline(reason error) {
 // retake takes the lines again as soon as that can be done, and refuses commands
 // until then. It reports false when ctx has ended.
 func (g *group) retake(ctx context.Context) bool {
-	timer := time.NewTicker(audit)
+	again := audit
+	if g.guard.last {
+		again = overtaken
+	}
+	timer := time.NewTicker(again)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		err := g.take()

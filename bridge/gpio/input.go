@@ -1,7 +1,6 @@
 package gpio
 
 import (
-	"errors"
 	"time"
 
 	"edge/internal/gpiochip"
@@ -97,10 +96,10 @@ func (in *input) publish() {
 	in.tell(nil)
 }
 
-// gone returns err if it says that the chip is no longer there. Any other error
+// gone returns err if it says that the lines are lost. Any other error
 // of a line is told in attr and in results, and the line is tried again.
 func gone(err error) error {
-	if errors.Is(err, gpiochip.ErrGone) {
+	if lost(err) {
 		return err
 	}
 	return nil

@@ -30,11 +30,11 @@ type output struct {
 }
 
 // start tells what the line is since its request, which made it begin.
-func (o *output) start(now time.Time, begin pulse) error {
+func (o *output) start(now time.Time, begin pulse, cause string) error {
 	o.load.reset(now, begin)
-	o.save(causeStart)
-	o.set(now, o.load.on, causeStart)
-	return gone(o.confirm(turn{cause: causeStart}))
+	o.save(cause)
+	o.set(now, o.load.on, cause)
+	return gone(o.confirm(turn{cause: cause}))
 }
 
 // turn does what was decided, and answers the command that it is for.

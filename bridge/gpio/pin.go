@@ -57,7 +57,7 @@ func (p *pin) read() (on bool, err error) {
 // judge keeps in mind whether the line works. A chip that is gone is no fault of
 // the line.
 func (p *pin) judge(err error) error {
-	if errors.Is(err, gpiochip.ErrGone) {
+	if lost(err) {
 		return fmt.Errorf("pin %q: %w", p.ID, err)
 	}
 	fault := ""

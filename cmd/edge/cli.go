@@ -121,7 +121,7 @@ serial sticks that are plugged into it.
 	root.PersistentFlags().StringVar(&a.color, "color", "auto", "colour the output: auto, always or never")
 	root.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "the same as --color=never")
 	root.AddGroup(&cobra.Group{ID: "hub", Title: "The hub:"}, &cobra.Group{ID: "who", Title: "Who may use it:"}, &cobra.Group{ID: "look", Title: "Looking into it:"})
-	for _, c := range []*cobra.Command{a.runCommand(), a.demoCommand(), a.checkCommand(), a.reloadCommand(), a.backupCommand(), a.restoreCommand()} {
+	for _, c := range []*cobra.Command{a.runCommand(), a.guardCommand(), a.demoCommand(), a.checkCommand(), a.reloadCommand(), a.backupCommand(), a.restoreCommand()} {
 		c.GroupID = "hub"
 		root.AddCommand(c)
 	}

@@ -28,7 +28,7 @@ var layers = [][]string{
 		"internal/uart", "internal/wholefile", "internal/zigbee",
 	},
 	1: {
-		"broker/access", "broker/journal", "broker/login", "internal/periphpin", "internal/pki",
+		"broker/access", "broker/journal", "broker/login", "internal/guard", "internal/periphpin", "internal/pki",
 		"internal/zigbee/ash", "internal/zigbee/unpi", "internal/zigbee/zcl", "internal/zigbee/zdo",
 	},
 	2: {"bridge", "broker/delivery", "internal/zigbee/ezsp", "internal/zigbee/znp"},
@@ -125,7 +125,7 @@ var libraries = []library{
 	{"golang.org/x/term", []string{"bench/...", "cmd/edge"}, false, "only programs have a terminal"},
 	{
 		"golang.org/x/sys",
-		[]string{"bench/...", "broker", "broker/journal", "cmd/edge", "internal/gpiochip", "internal/sim", "internal/uart", "test/..."},
+		[]string{"bench/...", "broker", "broker/journal", "cmd/edge", "internal/gpiochip", "internal/guard", "internal/sim", "internal/uart", "test/..."},
 		true,
 		"system calls have few homes",
 	},

@@ -32,7 +32,8 @@ type node struct {
 	adapt func(bridge.Bridge) bridge.Bridge // puts simulated hardware under a bridge; may be nil
 	ready func(urls []string)               // told when connections are accepted; may be nil
 
-	rights *privileges // to give up; nil keeps all
+	rights   *privileges // to give up; nil keeps all
+	ownGuard bool        // start a guard, if none listens
 
 	plan    *plan
 	logins  *logins
@@ -43,6 +44,7 @@ type node struct {
 	asked   chan request
 	audit   auditLog
 	admin   *administrator
+	board   statusBoard
 }
 
 // A server is what a node needs of the broker.
@@ -127,6 +129,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	}
 	defer func() { n.metrics.Close() }() // A reload may have put another in its place.
 	n.admin.begin(n.server)
+	defer n.openGuard(p)()
 	n.plan, n.bridges = p, map[string]*running{}
 	n.client = n.server.Client("edge")
 	if err := n.publishStatus("online"); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"reflect"
@@ -112,6 +113,7 @@ func (n *node) fixed(next *plan) error {
 		{"node", n.plan.Node, next.Node},
 		{"data", n.plan.Data, next.Data},
 		{"user", n.plan.User, next.User},
+		{"guard", fmt.Sprint(n.plan.Guard), fmt.Sprint(next.Guard)},
 		{"low_ports", strconv.FormatBool(n.plan.LowPorts), strconv.FormatBool(next.LowPorts)},
 	} {
 		if v.now != v.next {

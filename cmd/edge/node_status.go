@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"edge/bridge"
+	"edge/internal/guard"
 )
 
 // sysTopics is where the broker tells of itself; statusTopics are those that a
@@ -18,9 +19,17 @@ var statusTopics = []string{"journal/state", "journal/aside", "memory/state"}
 
 // A nodeAttr is the payload of the topic status/attr of a hub.
 type nodeAttr struct {
-	Journal string   `json:"journal"`         // ok, full or failing
-	Memory  string   `json:"memory"`          // ok, tight or full
-	Aside   []string `json:"aside,omitempty"` // files of the journal that could not be read
+	Journal string      `json:"journal"` // ok, full or failing
+	Memory  string      `json:"memory"`  // ok, tight or full
+	Guard   guard.State `json:"guard"`
+	Aside   []string    `json:"aside,omitempty"` // files of the journal that could not be read
+}
+
+// A statusBoard is what a hub last said of itself.
+type statusBoard struct {
+	mu    sync.Mutex // Each source has its goroutine.
+	attr  nodeAttr
+	shown bool
 }
 
 func (n *node) publishStatus(status string) error { return n.publish("/status", []byte(status)) }
@@ -33,20 +42,11 @@ func (n *node) goOffline() {
 
 // watchBroker keeps status/attr as the broker says that it is, until ctx ends.
 func (n *node) watchBroker(ctx context.Context) error {
-	attr := nodeAttr{Journal: "ok", Memory: "ok"}
-	if err := n.publishAttr(attr); err != nil {
+	if err := n.showAttr(); err != nil {
 		return err
 	}
-	var mu sync.Mutex // Each subscription has its goroutine.
 	learn := func(m bridge.Message) {
-		mu.Lock()
-		defer mu.Unlock()
-		if !attr.learn(strings.TrimPrefix(m.Topic, sysTopics), m.Payload) {
-			return
-		}
-		if err := n.publishAttr(attr); err != nil {
-			n.log.Warn("the state of the broker is not published", "err", err)
-		}
+		n.amend(func(a *nodeAttr) bool { return a.learn(strings.TrimPrefix(m.Topic, sysTopics), m.Payload) })
 	}
 	for _, topic := range statusTopics {
 		if err := n.client.Subscribe(ctx, sysTopics+topic, learn); err != nil {
@@ -54,6 +54,30 @@ func (n *node) watchBroker(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// showAttr publishes status/attr for the first time.
+func (n *node) showAttr() error {
+	n.board.mu.Lock()
+	defer n.board.mu.Unlock()
+	a := &n.board.attr
+	a.Journal, a.Memory, n.board.shown = "ok", "ok", true
+	if a.Guard == "" {
+		a.Guard = guard.None
+	}
+	return n.publishAttr(*a)
+}
+
+// amend publishes status/attr if change reports that it is another now.
+func (n *node) amend(change func(*nodeAttr) bool) {
+	n.board.mu.Lock()
+	defer n.board.mu.Unlock()
+	if !change(&n.board.attr) || !n.board.shown {
+		return
+	}
+	if err := n.publishAttr(n.board.attr); err != nil {
+		n.log.Warn("the state of the hub is not published", "err", err)
+	}
 }
 
 // learn takes over what the broker says, and reports whether a is another now.

@@ -145,16 +145,16 @@ func startNode(t *testing.T) *testNode {
 func TestBrokerOnStatus(t *testing.T) {
 	n := startNode(t)
 	const topic = "edge/n/status/attr"
-	bridgetest.Expect(t, &n.memory, topic, `{"journal":"ok","memory":"ok"}`)
+	bridgetest.Expect(t, &n.memory, topic, `{"journal":"ok","memory":"ok","guard":"none"}`)
 	for _, step := range []struct{ name, payload, want string }{
-		{"journal/state", "full", `{"journal":"full","memory":"ok"}`},
+		{"journal/state", "full", `{"journal":"full","memory":"ok","guard":"none"}`},
 		{"journal/bytes", "failing", ""},
-		{"journal/aside", `["segment-0001.log.damaged-x"]`, `{"journal":"full","memory":"ok","aside":["segment-0001.log.damaged-x"]}`},
+		{"journal/aside", `["segment-0001.log.damaged-x"]`, `{"journal":"full","memory":"ok","guard":"none","aside":["segment-0001.log.damaged-x"]}`},
 		{"journal/state", "", ""},
-		{"journal/state", "ok", `{"journal":"ok","memory":"ok","aside":["segment-0001.log.damaged-x"]}`},
-		{"memory/state", "tight", `{"journal":"ok","memory":"tight","aside":["segment-0001.log.damaged-x"]}`},
+		{"journal/state", "ok", `{"journal":"ok","memory":"ok","guard":"none","aside":["segment-0001.log.damaged-x"]}`},
+		{"memory/state", "tight", `{"journal":"ok","memory":"tight","guard":"none","aside":["segment-0001.log.damaged-x"]}`},
 		{"memory/used", "5", ""},
-		{"memory/state", "ok", `{"journal":"ok","memory":"ok","aside":["segment-0001.log.damaged-x"]}`},
+		{"memory/state", "ok", `{"journal":"ok","memory":"ok","guard":"none","aside":["segment-0001.log.damaged-x"]}`},
 	} {
 		m := bridge.Message{Topic: "$SYS/broker/" + step.name, Payload: []byte(step.payload), Retain: true}
 		if err := n.memory.Publish(t.Context(), m); err != nil {

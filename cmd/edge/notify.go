@@ -27,11 +27,23 @@ func (n notifier) reloading() {
 	n.send(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, monotonic()))
 }
 
+func (n notifier) alive() { n.send(daemon.SdNotifyWatchdog) }
+
+// interval is within what time systemd wants to hear that the service is alive; zero
+// if it does not.
+func (n notifier) interval() time.Duration {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		return 0
+	}
+	return interval
+}
+
 // watchdog says that all is well at half the interval that systemd asks for,
 // as long as alive agrees; silence has systemd restart the service.
 func (n notifier) watchdog(ctx context.Context, alive func(context.Context) error) {
-	interval, err := daemon.SdWatchdogEnabled(false)
-	if err != nil || interval == 0 {
+	interval := n.interval()
+	if interval == 0 {
 		return
 	}
 	tick := time.NewTicker(interval / 2)
@@ -45,7 +57,7 @@ func (n notifier) watchdog(ctx context.Context, alive func(context.Context) erro
 			err := alive(bounded)
 			cancel()
 			if err == nil {
-				n.send(daemon.SdNotifyWatchdog)
+				n.alive()
 			} else if ctx.Err() == nil {
 				n.log.Error("messages do not get through; the watchdog will restart the service", "err", err)
 			}

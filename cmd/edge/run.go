@@ -24,6 +24,8 @@ type runFlags struct {
 	user      string
 	logLevel  string
 
+	guard bool
+
 	home string // where data is if nobody says so; fixed before the user changes
 }
 
@@ -52,6 +54,7 @@ with a priority in the journal.`,
 	fs.BoolVar(&f.anonymous, "allow-anonymous", false, "let clients on this machine in that show no credentials")
 	fs.StringVar(&f.user, "user", "", "user to become, if root starts the hub")
 	fs.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error")
+	fs.BoolVar(&f.guard, "guard", false, "have outputs guarded by edge guard, which is started if none is there")
 	fs.SortFlags = false
 	return cmd
 }
@@ -73,7 +76,7 @@ func (a *app) runHub(ctx context.Context, f runFlags) error {
 	stdlog.SetOutput(slog.NewLogLogger(log.Handler(), slog.LevelDebug).Writer())
 	rights := &privileges{log: log, user: p.User, lowPorts: p.LowPorts}
 	rights.harden()
-	n := &node{log: log, level: level, notify: notifier{log}, open: openBroker, rights: rights}
+	n := &node{log: log, level: level, notify: notifier{log}, open: openBroker, rights: rights, ownGuard: f.guard}
 	if f.file != "" {
 		n.read = func() (*plan, error) { return readPlan(f.file, f.override) }
 	}
@@ -122,6 +125,9 @@ func (f *runFlags) override(s *settings) {
 	}
 	if f.user != "" {
 		s.User = f.user
+	}
+	if f.guard {
+		s.Guard.Enabled = true
 	}
 	if f.logLevel != "" {
 		s.LogLevel = logLevel(f.logLevel)

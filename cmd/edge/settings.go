@@ -15,6 +15,7 @@ import (
 	"edge/broker"
 	"edge/broker/access"
 	"edge/internal/config"
+	"edge/internal/guard"
 	"edge/internal/metrics"
 )
 
@@ -29,6 +30,7 @@ type settings struct {
 	Broker   broker.Config  `yaml:"broker" doc:"The MQTT broker."`
 	Access   access.Config  `yaml:"access" doc:"Who may publish, subscribe to and receive what."`
 	Metrics  metrics.Config `yaml:"metrics" doc:"Counts of the hub for Prometheus."`
+	Guard    guard.Config   `yaml:"guard" doc:"What makes outputs safe when the hub dies or hangs."`
 
 	Bridges map[string]map[string]config.Section `yaml:"bridges" doc:"What is bridged into the broker: under the name of each bridge its kind, and under that its settings."`
 }
@@ -39,7 +41,7 @@ type logLevel string
 func (logLevel) Values() []string { return []string{"debug", "info", "warn", "error"} }
 
 func defaultSettings() settings {
-	s := settings{Prefix: "edge", Node: hostNode(), LogLevel: "info", Broker: broker.DefaultConfig()}
+	s := settings{Prefix: "edge", Node: hostNode(), LogLevel: "info", Broker: broker.DefaultConfig(), Guard: guard.DefaultConfig()}
 	s.Broker.Version = buildInfo().Version
 	return s
 }
@@ -73,6 +75,7 @@ func (s settings) Validate() error {
 		config.In("broker", s.Broker.Validate()),
 		config.In("access", s.Access.Validate()),
 		config.In("metrics", s.Metrics.Validate()),
+		config.In("guard", s.Guard.Validate()),
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Bridges)) {
 		at := "bridges." + name
@@ -154,6 +157,9 @@ func newPlan(file string, tree *config.Tree, err error, override func(*settings)
 	}
 	if p.Data == "" {
 		p.Data = defaultDataDir()
+	}
+	if p.Guard.Socket == "" {
+		p.Guard.Socket = filepath.Join(p.Data, guardName)
 	}
 	p.Broker.Dir, p.Broker.TLSDir = filepath.Join(p.Data, "journal"), filepath.Join(p.Data, "tls")
 	p.Broker.Root = p.root()

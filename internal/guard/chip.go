@@ -1,0 +1,117 @@
+package guard
+
+import (
+	"errors"
+	"syscall"
+
+	"edge/internal/gpiochip"
+)
+
+// Opener returns an opener of chips whose outputs are guarded.
+func (c *Client) Opener(open func(label string) (gpiochip.Chip, error)) func(label string) (gpiochip.Chip, error) {
+	return func(label string) (gpiochip.Chip, error) {
+		inner, err := open(label)
+		if err != nil {
+			return nil, err
+		}
+		info, err := inner.Info()
+		if err != nil {
+			inner.Close()
+			return nil, err
+		}
+		return &chip{inner, c, info}, nil
+	}
+}
+
+// A chip passes the files of what is requested on to the guard, and asks it first.
+type chip struct {
+	gpiochip.Chip
+	client *Client
+	info   gpiochip.ChipInfo
+}
+
+var _ gpiochip.Chip = (*chip)(nil)
+
+// LineInfo implements gpiochip.Chip. A line that the guard alone holds is free: it is
+// held for us.
+func (c *chip) LineInfo(offset uint32) (gpiochip.LineInfo, error) {
+	info, err := c.Chip.LineInfo(offset)
+	if err != nil || !info.Used {
+		return info, err
+	}
+	l := c.client.reach(false)
+	if l == nil {
+		return info, nil
+	}
+	q := request{Chip: c.info.Label, Name: c.info.Name, Lines: []line{{Offset: offset}}}
+	if r, err := l.ask(frame{Op: opFree, Lines: &q}, nil); err == nil && r.Held {
+		info.Used, info.Consumer = false, ""
+	}
+	return info, nil
+}
+
+// Request implements gpiochip.Chip. Lines that the guard holds are driven as before
+// until they have their first values.
+func (c *chip) Request(r gpiochip.Request) (gpiochip.Lines, error) {
+	q, outputs := newRequest(c.info, r)
+	if !outputs {
+		return c.Chip.Request(r)
+	}
+	link := c.client.reach(false)
+	if link != nil {
+		lines, err := c.take(link, q, r)
+		if lines != nil || errors.Is(err, ErrTakenOver) || errors.Is(err, gpiochip.ErrGone) {
+			return lines, err
+		}
+		if err != nil {
+			c.client.log.Warn("lines are not had from the guard", "lines", q.Consumer, "err", err)
+		}
+	}
+	inner, err := c.Chip.Request(r)
+	if err != nil {
+		return nil, err
+	}
+	file, ok := inner.(syscall.Conn)
+	if !ok {
+		return inner, nil // Those of a simulated chip have no file.
+	}
+	lines := c.client.wrap(inner, file, q)
+	// If the guard has come in the meantime, it may or may not have seen them.
+	if link = c.client.reach(false); link != nil && lines.link.Load() != link {
+		if err := c.client.join(link, lines); err != nil {
+			c.client.log.Warn("an output is not guarded", "lines", q.Consumer, "err", err)
+		}
+	}
+	return lines, nil
+}
+
+// take gets lines that the guard holds, nil if it does not.
+func (c *chip) take(link *link, q request, r gpiochip.Request) (gpiochip.Lines, error) {
+	answer, err := link.ask(frame{Op: opTake, Lines: &q}, nil)
+	if err != nil || answer.file == nil {
+		return nil, err
+	}
+	inner := c.client.lines(answer.file)
+	file, ok := inner.(syscall.Conn)
+	if !ok {
+		inner.Close()
+		return nil, errors.ErrUnsupported
+	}
+	lines := c.client.wrap(inner, file, q)
+	c.client.bind(link, lines)
+	if err := lines.SetValues(q.mask(), values(r)); err != nil {
+		lines.Close()
+		return nil, err
+	}
+	return lines, nil
+}
+
+// values are the first values of r.
+func values(r gpiochip.Request) (values uint64) {
+	for i, l := range r.Lines {
+		if l.Value {
+			values |= 1 << i
+		}
+	}
+	return values
+}
