@@ -61,7 +61,8 @@ type Pin struct {
 	ActiveLow bool      `yaml:"active_low" doc:"ON is the low level: a button to ground, most relay boards"`
 	Bias      Bias      `yaml:"bias" doc:"the resistor within the chip: pull-up, pull-down, disabled, or as-is (what the firmware set)"`
 
-	Debounce *time.Duration `yaml:"debounce" doc:"of an input: how long it must be still before its new state counts"`
+	Debounce     *time.Duration `yaml:"debounce" doc:"of an input: how long it must be still before its new state counts"`
+	DebounceMode DebounceMode   `yaml:"debounce_mode" doc:"of an input: stable (a state counts when it was still for the time of debounce; the default) or immediate (the first edge counts at once, and what follows must be still)"`
 
 	Drive   Drive   `yaml:"drive" doc:"of an output: push-pull, open-drain or open-source"`
 	Initial Initial `yaml:"initial" doc:"of an output: off, on, last (what it was before) or inverted-last from the first moment after a start; there is no other level between"`
@@ -279,15 +280,12 @@ func (p Pin) settings(at func(string) string) error {
 	} else {
 		errs = append(errs, oneOf(at("direction"), p.Direction))
 	}
-	if p.Debounce != nil {
-		errs = append(errs, checkDebounce(at("debounce"), *p.Debounce))
-	}
 	only := func(direction Direction, field string, set bool) {
 		if set && p.Direction != direction && slices.Contains(direction.Values(), string(p.Direction)) {
 			errs = append(errs, config.Errorf(at(field), "only an %s has it", direction))
 		}
 	}
-	only(Input, "debounce", p.Debounce != nil)
+	errs = append(errs, p.inputSettings(at, only))
 	only(Output, "drive", p.Drive != "")
 	only(Output, "initial", p.Initial != "")
 	only(Output, "initial_warm", p.Warm != "")
@@ -334,9 +332,9 @@ func (p Pin) lineConfig(debounce time.Duration) gpiochip.LineConfig {
 		cfg.Drive, cfg.Safe = drives[p.Drive], p.Safe == On
 		return cfg
 	}
-	cfg.Direction, cfg.Edges, cfg.Debounce = gpiochip.Input, gpiochip.BothEdges, debounce
-	if p.Debounce != nil {
-		cfg.Debounce = *p.Debounce
+	cfg.Direction, cfg.Edges = gpiochip.Input, gpiochip.BothEdges
+	if p.DebounceMode != Immediate { // The kernel knows no other mode than stable.
+		cfg.Debounce = p.debounce(debounce)
 	}
 	return cfg
 }

@@ -94,8 +94,8 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 		return nil
 	}
 	in := &input{pin: held}
-	if cfg.Debounce == 0 && p.lineConfig(g.debounce).Debounce > 0 {
-		in.filter.period = p.lineConfig(g.debounce).Debounce
+	if cfg.Debounce == 0 {
+		in.filter = stable{period: p.debounce(g.debounce), immediate: p.DebounceMode == Immediate}
 	}
 	g.inputs = append(g.inputs, in)
 	return nil

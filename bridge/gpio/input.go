@@ -19,7 +19,7 @@ func (in *input) start(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	in.filter = stable{period: in.filter.period, level: on, raw: on}
+	in.filter.level, in.filter.raw, in.filter.due = on, on, time.Time{}
 	in.set(now, on, causeStart)
 	in.publish()
 	return nil
@@ -61,7 +61,7 @@ func (in *input) settle(now time.Time) error {
 		return gone(err)
 	}
 	if on != in.filter.raw { // An edge is on its way, or was lost.
-		in.filter.edge(now, on)
+		in.passed(now, in.filter.edge(now, on), causeAudit)
 		return nil
 	}
 	in.passed(now, in.filter.settle(now), causeInput)
