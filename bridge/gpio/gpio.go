@@ -183,6 +183,9 @@ func (b *Bridge) device() bridge.Device {
 		if _, is := b.cfg.cover(p.ID); p.Direction == Output && !is {
 			e.Kind, e.Command = bridge.Switch, true
 		}
+		if p.Clicks != nil {
+			e.Events = p.Clicks.events()
+		}
 		d.Entities = append(d.Entities, e)
 	}
 	for _, c := range b.cfg.Covers {

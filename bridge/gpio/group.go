@@ -93,7 +93,7 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 		g.outputs = append(g.outputs, &output{pin: held, load: g.bank.find(p.ID), boot: g.boot})
 		return nil
 	}
-	in := &input{pin: held}
+	in := newInput(held)
 	if cfg.Debounce == 0 {
 		in.filter = stable{period: p.debounce(g.debounce), immediate: p.DebounceMode == Immediate}
 	}
@@ -315,7 +315,7 @@ func (g *group) idle(now time.Time) time.Duration {
 	until(g.bank.due())
 	g.coversDue(until)
 	for _, in := range g.inputs {
-		until(in.filter.due)
+		until(in.due())
 	}
 	return idle
 }
@@ -331,7 +331,7 @@ func (g *group) expire(now time.Time) error {
 		}
 	}
 	for _, in := range g.inputs {
-		if err := in.settle(now); err != nil {
+		if err := in.expire(now); err != nil {
 			return err
 		}
 	}

@@ -9,8 +9,17 @@ import (
 // An input is a line that is watched.
 type input struct {
 	pin
-	filter stable // its period is zero if the kernel debounces
-	seq    uint32 // of the last event
+	filter stable   // its period is zero if the kernel debounces
+	seq    uint32   // of the last event
+	clicks *clicker // nil: it is no button
+}
+
+func newInput(p pin) *input {
+	in := &input{pin: p}
+	if p.Clicks != nil {
+		in.clicks = &clicker{Clicks: *p.Clicks}
+	}
+	return in
 }
 
 // start tells what the line is.
@@ -48,6 +57,44 @@ func (in *input) event(now time.Time, e gpiochip.Event) error {
 		in.tell(nil)
 	}
 	return nil
+}
+
+// due returns when expire has something to do; zero is never.
+func (in *input) due() time.Time {
+	due := in.filter.due
+	if in.clicks != nil {
+		due = sooner(due, in.clicks.due)
+	}
+	return due
+}
+
+// sooner returns the earlier one of two times, of which zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// expire does what is due at now.
+func (in *input) expire(now time.Time) error {
+	if err := in.settle(now); err != nil {
+		return err
+	}
+	if in.clicks != nil {
+		in.events(in.clicks.expire(now))
+	}
+	return nil
+}
+
+// events tells what happened to a button. What cannot be told soon is not told:
+// a lamp must not be switched by who has left the room.
+func (in *input) events(names []string) {
+	for _, name := range names {
+		if !in.post.event(in.ID, name) {
+			in.counters["events_dropped"]++
+		}
+	}
 }
 
 // settle ends the filter's wait, if it is over. The line has the last word.
@@ -89,6 +136,9 @@ func (in *input) passed(now time.Time, changed bool, cause string) {
 	in.set(now, in.filter.level, cause)
 	in.counters["changes"]++
 	in.publish()
+	if in.clicks != nil {
+		in.events(in.clicks.edge(now, in.on))
+	}
 }
 
 func (in *input) publish() {

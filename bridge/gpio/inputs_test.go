@@ -1,10 +1,12 @@
 package gpio_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"edge/bridge"
+	"edge/bridge/bridgetest"
 	"edge/bridge/gpio"
 )
 
@@ -36,6 +38,35 @@ func TestImmediate(t *testing.T) {
 		a := r.attr("button1", func(a bridge.Attr) bool { return a.Counters["changes"] == 2 })
 		if a.Counters["edges"] != 8 {
 			r.Errorf("counters %v, want 8 edges", a.Counters)
+		}
+	})
+}
+
+// TestClicks has a hand on a button, and wants what is told of it.
+func TestClicks(t *testing.T) {
+	cfg := boardConfig()
+	cfg.Pins[4].Clicks = &gpio.Clicks{Double: 400 * time.Millisecond, Long: time.Second, Hold: 300 * time.Millisecond}
+	bubble(t, cfg, func(r rig) {
+		r.expect("button1", "OFF")
+		meta := bridgetest.Await(r, r.client, base.Meta(), func(bridge.Message) bool { return true })
+		if want := `"events":["press","release","single","double","triple","long","hold"]`; !strings.Contains(string(meta.Payload), want) {
+			r.Errorf("meta has no %s: %s", want, meta.Payload)
+		}
+		hold := func(d time.Duration) {
+			r.board.Press(0)
+			<-time.After(d)
+			r.board.Release(0)
+			<-time.After(200 * time.Millisecond)
+		}
+		hold(100 * time.Millisecond)
+		hold(100 * time.Millisecond)
+		<-time.After(time.Second)
+		hold(1700 * time.Millisecond)
+		for _, want := range []string{"press", "release", "press", "release", "double", "press", "long", "hold", "hold", "release"} {
+			m := bridgetest.Await(r, r.client, base.Event("button1"), func(bridge.Message) bool { return true })
+			if string(m.Payload) != want || m.Retain {
+				r.Errorf("event %s, retained %t, want %s", m.Payload, m.Retain, want)
+			}
 		}
 	})
 }

@@ -133,6 +133,17 @@ func (p *post) keep(entity string, v any, done func()) {
 	}})
 }
 
+// event reports false if there is so much to be said that it was left out.
+func (p *post) event(entity, event string) bool {
+	if p.box.len() >= crowded {
+		return false
+	}
+	p.box.put(letter{"", func(ctx context.Context) error {
+		return bridge.PublishEvent(ctx, p.client, p.base, entity, event)
+	}})
+	return true
+}
+
 func (p *post) result(entity string, r bridge.Result) {
 	p.box.put(letter{"", func(ctx context.Context) error {
 		return bridge.PublishResult(ctx, p.client, p.base, entity, r)
