@@ -24,9 +24,9 @@ func (w *probe) Values(uint64) (uint64, error) {
 	return 0, nil
 }
 
-// A sight is what the input saw of its line: an event, or a reading that differs
+// A glimpse is what the input saw of its line: an event, or a reading that differs
 // from what it saw before.
-type sight struct {
+type glimpse struct {
 	at    time.Time
 	level bool
 	check bool // read at the end of the period: what was seen before has not lasted
@@ -39,7 +39,7 @@ type witness struct {
 	line *probe
 	now  time.Time
 	seq  uint32
-	seen []sight
+	seen []glimpse
 }
 
 func newWitness(t *rapid.T, filter stable, level bool) *witness {
@@ -49,7 +49,7 @@ func newWitness(t *rapid.T, filter stable, level bool) *witness {
 		post: &post{"edge/pi/x", nil, newOutbox()},
 	}}
 	w.must(w.in.start(w.now))
-	w.seen = []sight{{at: w.now.Add(-time.Hour), level: level}}
+	w.seen = []glimpse{{at: w.now.Add(-time.Hour), level: level}}
 	return w
 }
 
@@ -60,7 +60,7 @@ func (w *witness) must(err error) {
 }
 
 func (w *witness) see(level, check bool) {
-	w.seen = append(w.seen, sight{w.now, level, check})
+	w.seen = append(w.seen, glimpse{w.now, level, check})
 }
 
 // reads tells that the input read the line.
