@@ -149,7 +149,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	defer helpers.Wait()
 	defer cancel()
 	control.backup = backupSource{node: p.Node, file: p.file, snapshot: n.server.Snapshot}
-	if err := n.watchBroker(inner); err != nil {
+	if err := n.watchBroker(inner); err != nil && ctx.Err() == nil {
 		return err
 	}
 	helpers.Go(func() { control.serve(inner) })

@@ -102,8 +102,8 @@ func (n *testNode) reload(t *testing.T) reply {
 	return r
 }
 
-// startNode runs a node with twoTicks and returns when it is ready.
-func startNode(t *testing.T) *testNode {
+// newTestNode makes a node with twoTicks.
+func newTestNode(t *testing.T) (*testNode, *node, *plan) {
 	t.Helper()
 	dir := t.TempDir()
 	n := &testNode{fakeServer: new(fakeServer), dir: dir, file: filepath.Join(dir, "edge.yaml"), log: new(syncBuffer)}
@@ -115,13 +115,19 @@ func startNode(t *testing.T) *testNode {
 	}
 	level := new(slog.LevelVar)
 	log := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: level}))
-	ready := make(chan struct{})
-	it := &node{
+	return n, &node{
 		log: log, level: level, notify: notifier{log},
-		open:  func(broker.Config, string, *slog.Logger) (server, error) { return n.fakeServer, nil },
-		read:  func() (*plan, error) { return readPlan(n.file, override) },
-		ready: func([]string) { close(ready) },
-	}
+		open: func(broker.Config, string, *slog.Logger) (server, error) { return n.fakeServer, nil },
+		read: func() (*plan, error) { return readPlan(n.file, override) },
+	}, p
+}
+
+// startNode runs a node with twoTicks and returns when it is ready.
+func startNode(t *testing.T) *testNode {
+	t.Helper()
+	n, it, p := newTestNode(t)
+	ready := make(chan struct{})
+	it.ready = func([]string) { close(ready) }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- it.run(ctx, p) }()
@@ -139,6 +145,23 @@ func startNode(t *testing.T) *testNode {
 		t.Fatal("not ready in time")
 	}
 	return n
+}
+
+// TestStoppedWhileItStarts ends a node before it is ready: it was asked to, so that
+// is no error.
+func TestStoppedWhileItStarts(t *testing.T) {
+	n, it, p := newTestNode(t)
+	ctx, stop := context.WithCancel(t.Context())
+	it.open = func(broker.Config, string, *slog.Logger) (server, error) {
+		stop()
+		return n.fakeServer, nil
+	}
+	if err := it.run(ctx, p); err != nil {
+		t.Error(err)
+	}
+	if !n.closed {
+		t.Error("the broker was left open")
+	}
 }
 
 // TestBrokerOnStatus has what the broker says of itself on status/attr.
