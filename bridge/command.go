@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,15 +26,28 @@ type Command struct {
 	Value string        // `ON`, `21.5`; empty where only the command itself matters
 	ID    string        // repeated in the result; empty if the sender did not care
 	For   time.Duration // how long Value is to hold; zero: until the next command
+	At    time.Time     // when it was sent; zero if the sender does not say
+
+	// What only those bridges read that ask for LockKeys.
+	Lock   time.Duration // how long only the sender may command the entity; zero: as it is
+	Unlock bool
+	Owner  string // of the lock, for people
 }
+
+// LockKeys are the keys of a command that lock an entity.
+var LockKeys = []string{"lock", "unlock", "owner"}
+
+// maxOwner is the greatest length of the name of a lock's owner, in bytes.
+const maxOwner = 64
 
 // ParseCommand reads a payload of …/set: either the value itself, `ON` or
 // `21.5`, where space around it does not count, or a JSON object such as
 // `{"value":"ON","id":"7","for":"5s"}`. There each key may be left out; value
 // is a string, a number or true or false, which mean ON and OFF; id is a string
-// or a number; for is a Go duration or a number of seconds. A payload has at
-// most 4096 bytes. The error tells the sender what was expected.
-func ParseCommand(payload []byte) (Command, error) {
+// or a number; for is a Go duration or a number of seconds; at is what ParseTime
+// reads. Others than these four are mistakes, but for those of more. A payload has
+// at most 4096 bytes. The error tells the sender what was expected.
+func ParseCommand(payload []byte, more ...string) (Command, error) {
 	if len(payload) > maxCommand {
 		return Command{}, fmt.Errorf("command of %d bytes: want at most %d", len(payload), maxCommand)
 	}
@@ -48,7 +63,7 @@ func ParseCommand(payload []byte) (Command, error) {
 	case payload[0] != '{':
 		return Command{Value: string(payload)}, nil
 	}
-	cmd, err := parseObject(payload)
+	cmd, err := parseObject(payload, more)
 	if err != nil {
 		return Command{ID: cmd.ID}, fmt.Errorf("command: %w", err)
 	}
@@ -57,7 +72,7 @@ func ParseCommand(payload []byte) (Command, error) {
 
 // parseObject reads key by key, because encoding/json would take `VALUE` for
 // value and the last one of two.
-func parseObject(payload []byte) (Command, error) {
+func parseObject(payload []byte, more []string) (Command, error) {
 	var (
 		cmd  Command
 		seen = map[string]bool{}
@@ -76,9 +91,15 @@ func parseObject(payload []byte) (Command, error) {
 			return cmd, fmt.Errorf("the key %q is there twice", key)
 		}
 		seen[key] = true
+		if slices.Contains(LockKeys, key) && !slices.Contains(more, key) {
+			return cmd, fmt.Errorf("this entity cannot be locked (%s)", key)
+		}
 		if err := cmd.put(key, v); err != nil {
 			return cmd, err
 		}
+	}
+	if cmd.Lock > 0 && cmd.Unlock {
+		return cmd, errors.New("lock and unlock: want one of them")
 	}
 	if _, err := dec.Token(); err != nil { // the }
 		return cmd, notJSON(err)
@@ -120,8 +141,21 @@ func (cmd *Command) put(key string, v any) (err error) {
 		}
 	case "for":
 		cmd.For, err = duration(v)
+	case "at":
+		cmd.At, err = moment(v)
+	case "lock":
+		cmd.Lock, err = duration(v)
+	case "unlock":
+		if is, ok := v.(bool); !ok || !is {
+			err = errors.New("want true")
+		}
+		cmd.Unlock = true
+	case "owner":
+		if cmd.Owner, err = scalar(v); err == nil && len(cmd.Owner) > maxOwner {
+			err = fmt.Errorf("has more than %d bytes", maxOwner)
+		}
 	default:
-		return fmt.Errorf("unknown key %q; want value, id or for", key)
+		return fmt.Errorf("unknown key %q; want value, id, for or at", key)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
@@ -145,6 +179,33 @@ func scalar(v any) (string, error) {
 		return "OFF", nil
 	}
 	return "", errors.New("want a string, a number, true or false")
+}
+
+// ParseTime reads a time as devices say it: RFC 3339, or seconds or milliseconds
+// since 1970, which nobody takes for one another.
+func ParseTime(s string) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return at, nil
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	const asMilliseconds, most = 1e11, 1e14 // The years 5138, in seconds, and again, in milliseconds.
+	if err != nil || !(n >= 0 && n < most) {
+		return time.Time{}, fmt.Errorf("%q is no time; want one such as 2026-01-31T12:00:00Z, or seconds or milliseconds since 1970", s)
+	}
+	if n < asMilliseconds {
+		n *= 1000
+	}
+	return time.UnixMilli(int64(n)), nil
+}
+
+func moment(v any) (time.Time, error) {
+	switch v := v.(type) {
+	case string:
+		return ParseTime(v)
+	case json.Number:
+		return ParseTime(v.String())
+	}
+	return time.Time{}, errors.New("want a time")
 }
 
 func duration(v any) (time.Duration, error) {

@@ -19,7 +19,7 @@ const (
 type Result struct {
 	ID      string        // of the command
 	Status  string        // StatusOK, StatusRefused or StatusError
-	Reason  string        // for people, unless Status is ok
+	Reason  string        // for people; with ok only if there is something to add
 	Value   string        // read back after the command
 	Latency time.Duration // from the command to the hardware's confirmation
 }

@@ -283,7 +283,7 @@ func (b *Broker) refused(m *delivery.Message, why delivery.Refusal) {
 	place := strings.TrimSuffix(m.Topic, "/set")
 	i := strings.LastIndexByte(place, '/')
 	r := bridge.Result{Status: bridge.StatusRefused, Reason: string(why)}
-	if cmd, err := bridge.ParseCommand(m.Payload); err == nil {
+	if cmd, err := bridge.ParseCommand(m.Payload, bridge.LockKeys...); err == nil {
 		r.ID = cmd.ID
 	}
 	b.log.Warn("command refused", "topic", m.Topic, "client", m.Origin, "reason", string(why))

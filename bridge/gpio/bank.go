@@ -1,6 +1,9 @@
 package gpio
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // A bank is all loads of one owner. It says what is to be done with which line,
 // and when; the owner does it, and tells each load what has become of its line.
@@ -43,9 +46,38 @@ func (b *bank) find(id string) *load {
 	return nil
 }
 
+// restore locks loads as they were, by their ids.
+func (b *bank) restore(locked map[string]*lockout) {
+	for _, l := range b.loads {
+		l.lockout = locked[l.ID]
+	}
+}
+
 // command decides about a command to l. The turns are to be done in order, until
 // one fails. dropped is a command that waited and is worth nothing now.
 func (b *bank) command(now time.Time, l *load, cmd command) (turns []turn, dropped *command, err error) {
+	if err := errors.Join(l.admits(now, cmd.from), mayLock(cmd)); err != nil {
+		return nil, nil, err
+	}
+	if cmd.Value == "" && l.relock(now, cmd) {
+		return []turn{{load: l, next: l.to, cause: lockCause(cmd), cmd: &cmd}}, nil, nil
+	}
+	turns, dropped, err = b.switched(now, l, cmd)
+	if err == nil && l.relock(now, cmd) && (l.lock != nil && l.lock.claim != nil) {
+		turns = append(turns, turn{load: l, next: l.to, cause: lockCause(cmd)}) // It is locked while it waits.
+	}
+	return turns, dropped, err
+}
+
+func lockCause(cmd command) string {
+	if cmd.Unlock {
+		return causeUnlock
+	}
+	return causeLock
+}
+
+// switched is command for one that may be given, but for what protects l.
+func (b *bank) switched(now time.Time, l *load, cmd command) (turns []turn, dropped *command, err error) {
 	next, err := l.next(now, cmd)
 	if err != nil {
 		return nil, nil, err

@@ -28,7 +28,7 @@ func (p Pin) bounds(at func(string) string) error {
 	for _, f := range []struct {
 		field string
 		d     time.Duration
-	}{{"max_on", p.MaxOn}, {"min_on", p.MinOn}, {"min_off", p.MinOff}, {"lease.time", p.Lease.Time}} {
+	}{{"max_on", p.MaxOn}, {"min_on", p.MinOn}, {"min_off", p.MinOff}, {"lease.time", p.Lease.Time}, {"max_age", p.MaxAge}} {
 		if f.d < 0 || f.d > maxTime {
 			add(f.field, "%v is not between 0s and %v", f.d, maxTime)
 		}

@@ -75,6 +75,7 @@ type Pin struct {
 	MinOn     time.Duration `yaml:"min_on" doc:"of an output: how long it stays on; commands to go off before are refused"`
 	MinOff    time.Duration `yaml:"min_off" doc:"of an output: how long it stays off, after a start, too; commands to go on before are refused"`
 	PerMinute int           `yaml:"per_minute" doc:"of an output: how often it may go on within a minute; more is refused"`
+	MaxAge    time.Duration `yaml:"max_age" doc:"of an output: the greatest age of a command, which must then say when it was sent"`
 	Retrigger Retrigger     `yaml:"retrigger" doc:"of an output: what a timed ON does while another is running: restart its time, extend it, or ignore the newer one"`
 	Lease     Lease         `yaml:"lease" doc:"of an output: what must keep coming while it is on, or it becomes what safe says"`
 }
@@ -296,6 +297,7 @@ func (p Pin) settings(at func(string) string) error {
 	only(Output, "min_on", p.MinOn != 0)
 	only(Output, "min_off", p.MinOff != 0)
 	only(Output, "lease", p.Lease != Lease{})
+	only(Output, "max_age", p.MaxAge != 0)
 	only(Output, "per_minute", p.PerMinute != 0)
 	only(Output, "retrigger", p.Retrigger != "")
 	return errors.Join(append(errs, p.bounds(at))...)

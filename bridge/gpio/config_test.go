@@ -205,9 +205,9 @@ func TestValidateBounds(t *testing.T) {
 		},
 		{
 			"of an input",
-			[]gpio.Pin{{ID: "x", Pin: "GPIO17", Direction: gpio.Input, MaxOn: 1, PerMinute: 1, Retrigger: gpio.Extend}},
+			[]gpio.Pin{{ID: "x", Pin: "GPIO17", Direction: gpio.Input, MaxOn: 1, PerMinute: 1, MaxAge: 1, Retrigger: gpio.Extend}},
 			nil,
-			"pins[0].max_on: only an output has it\npins[0].per_minute: only an output has it\npins[0].retrigger: only an output has it",
+			"pins[0].max_on: only an output has it\npins[0].max_age: only an output has it\npins[0].per_minute: only an output has it\npins[0].retrigger: only an output has it",
 		},
 	} {
 		err := gpio.Config{Pins: tt.pins, Interlocks: tt.locks}.Validate()

@@ -60,6 +60,9 @@ func (g *group) move(now time.Time, c *cover, cmd command) error {
 	if err == nil && cmd.For > 0 {
 		err = errors.New("a cover takes no time; send a position")
 	}
+	if err == nil && (cmd.Lock > 0 || cmd.Unlock) {
+		err = errors.New("a cover cannot be locked")
+	}
 	if err != nil {
 		g.post.refuse(c.ID, cmd.ID, err.Error())
 		return nil
@@ -103,7 +106,7 @@ func (g *group) drive(now time.Time, c *cover, cmd command) error {
 	l := c.motor(c.goal.way)
 	cmd.says = c.goal.way.String()
 	cmd.Value, cmd.For = "ON", c.longest()+time.Second
-	turns, _, err := g.bank.command(now, l, cmd)
+	turns, _, err := g.order(now, l, cmd)
 	if err != nil {
 		g.post.refuse(c.ID, cmd.ID, err.Error())
 		return g.giveUp(now, c, causeCommand)

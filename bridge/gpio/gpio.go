@@ -72,7 +72,7 @@ func (b *Bridge) WithBoot(id string) *Bridge {
 func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 	post := &post{b.base, c, newOutbox()}
 	defer post.farewell(ctx, b.log)
-	begin, err := b.recall(ctx, c)
+	begin, locked, err := b.recall(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -84,6 +84,7 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 	groups := b.groups(post, begin, present)
 	for _, g := range groups {
 		g.addCovers(b.cfg.Covers, covers)
+		g.bank.restore(locked)
 	}
 	defer b.mourn(groups)
 	up, err := b.takeAny(groups)
@@ -275,7 +276,10 @@ func handler(ctx context.Context, groups []*group, post *post) func(bridge.Messa
 			return
 		}
 		post.box.wait(ctx)
-		cmd, err := bridge.ParseCommand(m.Payload)
+		cmd, err := bridge.ParseCommand(m.Payload, bridge.LockKeys...)
+		if err == nil && cmd.At.IsZero() {
+			cmd.At, err = sentAt(m)
+		}
 		g := outputs[entity]
 		switch {
 		case g == nil:

@@ -90,7 +90,7 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 	}
 	held := pin{Pin: p, lines: lines, post: g.post, counters: g.guard.counters()}
 	if p.Direction == Output {
-		g.outputs = append(g.outputs, &output{pin: held, load: g.bank.find(p.ID), boot: g.boot})
+		g.outputs = append(g.outputs, &output{pin: held, load: g.bank.find(p.ID), boot: g.boot, kept: g.bank.find(p.ID).lockout})
 		return nil
 	}
 	in := newInput(held)
@@ -256,21 +256,20 @@ func (g *group) execute(cmd command) error {
 	if l == nil {
 		return fmt.Errorf("output %q is not of this chip", cmd.entity)
 	}
-	if l.Lease.Commander {
-		cmd.absent = g.present.absent(cmd)
-	}
 	now := time.Now()
-	turns, dropped, err := g.bank.command(now, l, cmd)
+	note, err := l.fresh(now, cmd)
+	if err != nil {
+		g.post.refuse(cmd.entity, cmd.ID, err.Error())
+		return nil
+	}
+	cmd.note = note
+	turns, dropped, err := g.order(now, l, cmd)
 	if dropped != nil {
 		g.post.refuse(dropped.entity, dropped.ID, "a later command to "+cmd.entity+" has replaced it")
 	}
 	if err != nil {
 		g.post.refuse(cmd.entity, cmd.ID, err.Error())
 		return nil
-	}
-	if l.Lease.Commander {
-		g.present.hold(l, cmd)
-		g.depart(now) // He may have left since.
 	}
 	for _, t := range turns {
 		if err := g.output(t.load).turn(t); err != nil {
@@ -279,6 +278,20 @@ func (g *group) execute(cmd command) error {
 		}
 	}
 	return nil
+}
+
+// order has the bank decide about a command to l, and who has sent it hold its lease.
+func (g *group) order(now time.Time, l *load, cmd command) (turns []turn, dropped *command, err error) {
+	if !l.Lease.Commander {
+		return g.bank.command(now, l, cmd)
+	}
+	cmd.absent = g.present.absent(cmd)
+	turns, dropped, err = g.bank.command(now, l, cmd)
+	if err == nil {
+		g.present.hold(l, cmd)
+		g.depart(now) // He may have left since.
+	}
+	return turns, dropped, err
 }
 
 // depart has leases know whose holders are gone.

@@ -44,6 +44,9 @@ func (i *interlock) rise(now time.Time, l *load, cmd command) (turns []turn, err
 			free = later(free, other.since.Add(i.dead))
 			continue
 		}
+		if err := other.admits(now, cmd.from); err != nil {
+			return nil, fmt.Errorf("%s must go off, but %w (interlock)", other.ID, err)
+		}
 		if left := other.since.Add(other.MinOn).Sub(now); left > 0 && other.MinOn > 0 {
 			return nil, fmt.Errorf("%s must stay on for another %v (interlock, min_on)", other.ID, soon(left))
 		}
@@ -100,7 +103,10 @@ func (i *interlock) redeem(now time.Time) (turn, error) {
 	if l.Lease.Commander && !l.left.IsZero() {
 		return t, fmt.Errorf("%s has left (lease)", l.from)
 	}
-	var err error
+	err := l.admits(now, t.cmd.from)
+	if err != nil {
+		return t, err
+	}
 	t.next, err = l.next(now, *t.cmd)
 	if err == nil && !t.next.on {
 		err = errors.New("it is on already") // TOGGLE, and something else has switched it.

@@ -11,15 +11,16 @@ import (
 // drives nothing: the owner of the line tells it what the line has become.
 type load struct {
 	Pin
-	to     pulse         // what the line is to be
-	on     bool          // what it is
-	since  time.Time     // of on, or of the start, since nobody knows what was before
-	starts []time.Time   // when it went on, as far as per_minute counts
-	heard  time.Time     // of the lease
-	from   bridge.Sender // whose command was the last
-	left   time.Time     // when that one left; zero: not that anybody knows
-	wait   time.Time     // nothing is done by itself before: it could not be done
-	lock   *interlock    // nil: it excludes no other
+	to      pulse         // what the line is to be
+	on      bool          // what it is
+	since   time.Time     // of on, or of the start, since nobody knows what was before
+	starts  []time.Time   // when it went on, as far as per_minute counts
+	heard   time.Time     // of the lease
+	from    bridge.Sender // whose command was the last
+	left    time.Time     // when that one left; zero: not that anybody knows
+	wait    time.Time     // nothing is done by itself before: it could not be done
+	lockout *lockout      // nil: nobody has locked it
+	lock    *interlock    // nil: it excludes no other
 }
 
 // reset begins anew at now with a line that was requested as begin says.
@@ -191,6 +192,9 @@ func (l *load) due() time.Time {
 	if end := l.leaseEnd(); !end.IsZero() && (due.IsZero() || end.Before(due)) {
 		due = end
 	}
+	if k := l.lockout; k != nil && (due.IsZero() || k.Until.Before(due)) {
+		due = k.Until
+	}
 	if due.IsZero() {
 		return due
 	}
@@ -202,6 +206,9 @@ func (l *load) due() time.Time {
 func (l *load) expired(now time.Time) (next pulse, cause string, over bool) {
 	if now.Before(l.wait) {
 		return l.to, "", false
+	}
+	if l.lapsed(now) {
+		return l.to, causeUnlock, true
 	}
 	if end := l.leaseEnd(); !end.IsZero() && !now.Before(end) {
 		next = l.rest()

@@ -16,6 +16,7 @@ type memory struct {
 	Until time.Time `json:"until,omitzero"` // of a timed command
 	At    time.Time `json:"at"`             // when this was written
 	Boot  string    `json:"boot"`           // of the kernel, so that a restart is told from a power cut
+	Lock  *lockout  `json:"lock,omitempty"`
 }
 
 // bootID names the run of the kernel; empty where it is not known.
@@ -53,30 +54,26 @@ func (p Pin) begin(m memory, boot string, now time.Time) pulse {
 	return last
 }
 
-// recall says how outputs begin, by their ids. Nothing is asked for where nothing
-// remembers.
-func (b *Bridge) recall(ctx context.Context, c bridge.Client) (map[string]pulse, error) {
-	begin := make(map[string]pulse)
-	var saved map[string][]byte
+// recall says how outputs begin, by their ids, and who has locked them.
+func (b *Bridge) recall(ctx context.Context, c bridge.Client) (map[string]pulse, map[string]*lockout, error) {
+	begin, locked := make(map[string]pulse), make(map[string]*lockout)
+	saved, err := bridge.Recall(ctx, c, b.device())
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, p := range b.cfg.Pins {
-		if saved == nil && (p.Initial.remembers() || p.Warm != "") {
-			var err error
-			if saved, err = bridge.Recall(ctx, c, b.device()); err != nil {
-				return nil, err
-			}
-		}
 		var m memory
 		if len(saved[p.ID]) > 0 {
 			if err := json.Unmarshal(saved[p.ID], &m); err != nil {
 				b.log.Warn("what was saved of an output cannot be read; it begins as without it", "pin", p.ID, "err", err)
 			}
 		}
-		begin[p.ID] = p.begin(m, b.boot, time.Now())
+		begin[p.ID], locked[p.ID] = p.begin(m, b.boot, time.Now()), m.Lock
 	}
 	for _, i := range b.cfg.locks() {
 		i.calm(begin)
 	}
-	return begin, nil
+	return begin, locked, nil
 }
 
 // calm has outputs that exclude each other begin off if more than one was on, as
@@ -98,10 +95,11 @@ func (i Interlock) calm(begin map[string]pulse) {
 // save keeps what the output is for the next start, if that matters. What it is
 // made at the end does not.
 func (o *output) save(cause string) {
-	if !o.Initial.remembers() && o.Warm == "" || cause == causeExit {
+	if !o.Initial.remembers() && o.Warm == "" && o.load.lockout == o.kept || cause == causeExit {
 		return
 	}
-	m := memory{On: o.load.to.on, At: time.Now(), Boot: o.boot}
+	o.kept = o.load.lockout
+	m := memory{On: o.load.to.on, At: time.Now(), Boot: o.boot, Lock: o.kept}
 	if o.load.to.cause == causeTimer {
 		m.Until = o.load.to.until
 	}

@@ -17,6 +17,7 @@ type command struct {
 	entity string
 	from   bridge.Sender
 	at     time.Time
+	note   string // for the result
 	absent error  // why who has sent it cannot hold a lease; nil if he can
 	says   string // in its result when it was done; empty: the state of the output
 }
@@ -26,7 +27,8 @@ type output struct {
 	pin
 	load *load
 	boot string
-	why  string // of the last change, for people; empty if the cause says it all
+	kept *lockout // that is saved
+	why  string   // of the last change, for people; empty if the cause says it all
 }
 
 // start tells what the line is since its request, which made it begin.
@@ -51,7 +53,7 @@ func (o *output) turn(t turn) error {
 
 // answer tells what became of a command.
 func (o *output) answer(cmd command, err error) {
-	result := bridge.Result{ID: cmd.ID, Status: bridge.StatusOK, Value: state(o.on), Latency: time.Since(cmd.at)}
+	result := bridge.Result{ID: cmd.ID, Status: bridge.StatusOK, Reason: cmd.note, Value: state(o.on), Latency: time.Since(cmd.at)}
 	if cmd.says != "" && err == nil {
 		result.Value = cmd.says
 	}
@@ -119,6 +121,9 @@ func (o *output) publish() {
 	}
 	if o.why != "" {
 		o.extra["why"] = o.why
+	}
+	if k := o.load.lockout; k != nil {
+		o.extra["lock"] = k
 	}
 	o.tell(o.extra)
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"edge/bridge"
 	"edge/broker"
 	"edge/broker/access"
 	"edge/broker/login"
@@ -61,6 +62,7 @@ var adminCommands = map[string]command{
 	"acl denials":  {(*administrator).denials, false},
 	"client list":  {(*administrator).clients, false},
 	"client kick":  {(*administrator).kick, true},
+	"unlock":       {(*administrator).unlock, true},
 	"reload":       {(*administrator).reload, false}, // The node says what became of it.
 	"pair":         {(*administrator).pair, false},   // Anybody may try in vain, and fill the audit.
 }
@@ -80,7 +82,7 @@ func (m *administrator) Administer(ctx context.Context, r *broker.Request) (any,
 	defer m.turn.Unlock()
 	result, err := c.do(m, ctx, r)
 	if err != nil && c.changes {
-		m.audit.note(authorOf(r), change{What: r.Command, About: r.User + r.Client}, err)
+		m.audit.note(authorOf(r), change{What: r.Command, About: r.User + r.Client + r.Topic}, err)
 	}
 	return result, err
 }
@@ -232,6 +234,20 @@ func (m *administrator) kick(_ context.Context, r *broker.Request) (any, error) 
 		return nil, err
 	}
 	m.audit.note(authorOf(r), change{What: "client kicked", About: r.Client}, nil)
+	return nil, nil
+}
+
+// unlock breaks the lock of an output, whoever has made it.
+func (m *administrator) unlock(ctx context.Context, r *broker.Request) (any, error) {
+	set := r.Topic + "/set"
+	if _, _, ok := bridge.SplitSet(set); !ok {
+		return nil, fmt.Errorf("topic %q: want that of an output, such as edge/workshop/porch/light", r.Topic)
+	}
+	cmd := bridge.Message{Topic: set, Payload: []byte(`{"unlock":true}`), QoS: 1}
+	if err := m.server.Client("admin").Publish(ctx, cmd); err != nil {
+		return nil, err
+	}
+	m.audit.note(authorOf(r), change{What: "output unlocked", About: r.Topic}, nil)
 	return nil, nil
 }
 
