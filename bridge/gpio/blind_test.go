@@ -104,6 +104,15 @@ func (b *blind) drive(i int, on bool) {
 	b.wait()
 }
 
+// hold keeps the blind from moving whatever its motor does, or lets it go.
+func (b *blind) hold(stuck bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.move(time.Now())
+	b.stuck = stuck
+	b.wait()
+}
+
 // step is how fast the blind goes, in whole ways a second.
 func (b *blind) step() float64 {
 	switch {

@@ -166,8 +166,13 @@ func TestCoverEndSwitches(t *testing.T) {
 		if a := r.attr("blind", func(a bridge.Attr) bool { return a.Cause == "end switch" }); a.Quality != bridge.Good || a.Counters["moves"] != 1 {
 			r.Errorf("attr %+v, want it good, after one move", a)
 		}
+		b.hold(true) // The motor needs two seconds to take the slack out of its ropes.
 		r.says("OPEN", "ok", "opening")
-		time.Sleep(10 * time.Second)
+		time.Sleep(2 * time.Second)
+		b.hold(false)
+		time.Sleep(11100 * time.Millisecond)
+		r.says("STOP", "ok", "stopped")
+		r.wantCover("stopped", "55") // It believes in 20 s for the way, of which 22 ms went to the switch.
 		r.says("CLOSE", "ok", "closing")
 		time.Sleep(time.Minute)
 		r.wantCover("closed", "0")
@@ -179,7 +184,7 @@ func TestCoverEndSwitches(t *testing.T) {
 // say what cannot be.
 func TestCoverFault(t *testing.T) {
 	covered(t, coverConfig(true), 0.5, func(r rig, b *blind) {
-		b.stuck = true
+		b.hold(true)
 		r.says("OPEN", "ok", "opening")
 		time.Sleep(23 * time.Second)
 		if _, runs := b.is(); !runs {
@@ -192,12 +197,12 @@ func TestCoverFault(t *testing.T) {
 		if want := "it was driven for 24s and has not come to its end switch button1: is it blocked?"; a.Error != want || a.Cause != "fault" {
 			r.Errorf("attr %+v, want %q", a, want)
 		}
-		b.stuck = false
+		b.hold(false)
 		r.says("CLOSE", "ok", "closing")
 		time.Sleep(10 * time.Second)
 		r.wantCover("closed", "0")
 		r.attr("blind", func(a bridge.Attr) bool { return a.Quality == bridge.Good && a.Error == "" })
-		b.stuck = true
+		b.hold(true)
 		r.says("OPEN", "ok", "opening")
 		time.Sleep(25 * time.Second)
 		r.attr("blind", func(a bridge.Attr) bool { return strings.Contains(a.Error, "has not left its end switch") })
