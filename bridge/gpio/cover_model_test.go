@@ -102,7 +102,9 @@ func (h *house) life() {
 		h.tell("crash")
 		client.dead.Store(true) // What it says from now on is not heard.
 		cancel()
-		<-over
+		if err := <-over; err != nil {
+			h.tell("Run: %v", err)
+		}
 	case 1:
 		h.tell("chip gone")
 		h.board.Header.Unplug()
