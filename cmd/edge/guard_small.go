@@ -17,6 +17,9 @@ const (
 
 	// guardOOM has the kernel end nearly everything else first (proc_pid_oom_score_adj(5)).
 	guardOOM = "-900"
+
+	// guardNice has the guard run when the machine is busy; it is never long.
+	guardNice = -10
 )
 
 // shrink makes the process one that is there when others are not: small, never
@@ -28,6 +31,9 @@ func shrink(log *slog.Logger) {
 	debug.FreeOSMemory()
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(guardOOM), 0); err != nil {
 		log.Debug("the guard may be ended for want of memory", "err", err)
+	}
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, guardNice); err != nil {
+		log.Debug("the guard has no priority over others", "err", err)
 	}
 	if err := pinMemory(); err != nil {
 		log.Debug("the guard may be swapped out", "err", err)

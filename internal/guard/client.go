@@ -136,6 +136,11 @@ func (c *Client) begin(l *link) []*lines {
 	c.link, c.silent = l, false
 	c.tending.Go(func() { c.tend(l) })
 	c.log.Info("outputs are guarded", "patience", l.guard.Patience)
+	if l.before {
+		for q := range c.open {
+			c.cutOff(q, true)
+		}
+	}
 	c.tell()
 	return slices.Collect(maps.Keys(c.open))
 }
@@ -180,8 +185,7 @@ func (c *Client) owners() time.Duration {
 }
 
 // disown goes on without a guard that hangs, which must find out when it wakes up. If
-// it has taken over in this moment its last word is on the way, and lines are closed
-// and opened again; should that be lost as well, outputs are read back and found out.
+// it has taken over in this moment, it says so when it is reached again.
 func (c *Client) disown(l *link) {
 	c.log.Error("the guard does not answer; outputs are not guarded")
 	_ = l.say(frame{Op: opDisown})
@@ -203,15 +207,15 @@ func (c *Client) lose(l *link) {
 	}
 	for q := range c.open {
 		if q.link.Load() == l {
-			c.cutOff(q, l)
+			c.cutOff(q, l.over)
 		}
 	}
 	c.tell()
 }
 
-// cutOff tells q what has become of l: its lines are the guard's, or nobody's but ours.
-func (c *Client) cutOff(q *lines, l *link) {
-	if !l.over {
+// cutOff tells q whether its lines are the guard's by now, or nobody's but ours.
+func (c *Client) cutOff(q *lines, over bool) {
+	if !over {
 		q.link.Store(nil)
 		return
 	}
@@ -237,7 +241,7 @@ func (c *Client) bind(l *link, q *lines) {
 	}
 	q.link.Store(l)
 	if c.link != l {
-		c.cutOff(q, l)
+		c.cutOff(q, l.over)
 	}
 }
 

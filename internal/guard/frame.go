@@ -53,7 +53,7 @@ type frame struct {
 	Seq      uint64        `json:"seq,omitempty"`
 	Age      time.Duration `json:"age,omitempty"` // ns
 	Lines    *request      `json:"lines,omitempty"`
-	Held     bool          `json:"held,omitempty"` // in an answer
+	Held     bool          `json:"held,omitempty"` // the guard has the lines; in an answer to hello, it has taken over before
 	Error    string        `json:"error,omitempty"`
 }
 

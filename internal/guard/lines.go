@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -115,7 +116,7 @@ func (l *lines) Close() error {
 	if link != nil {
 		err = link.say(frame{Op: opLeave, Lines: &l.request})
 	}
-	if errors.Is(err, syscall.EPIPE) { // So is the guard.
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) { // So is the guard.
 		err = nil
 	}
 	return errors.Join(err, l.Lines.Close())

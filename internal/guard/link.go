@@ -10,9 +10,12 @@ import (
 	"time"
 )
 
-// unanswered is how many beats without an acknowledgement make a guard one that
-// hangs. Beats are counted, not time: a process that was stopped has sent none.
-const unanswered = 24
+// A guard hangs if it has not answered for so long and for so many beats. Beats are
+// counted, not time: a process that was stopped has sent none.
+const (
+	hangTime  = 2 * time.Second
+	hangBeats = 12
+)
 
 // errNoAnswer means that the guard is there and does not answer.
 var errNoAnswer = errors.New("the guard does not answer")
@@ -25,6 +28,7 @@ type link struct {
 	proven atomic.Int64
 	broken chan struct{} // closed when nothing more can be read
 	over   bool          // the guard has taken over; after broken
+	before bool          // it had taken over before
 
 	mu      sync.Mutex
 	seq     uint64
@@ -70,9 +74,11 @@ func (l *link) shake(welcome <-chan frame) error {
 		return fmt.Errorf("the guard speaks version %d, not %d; restart it", l.guard.Version, version)
 	}
 	begun := time.Since(l.zero)
-	if _, err := l.ask(frame{Op: opHello, Version: version}, nil); err != nil {
+	r, err := l.ask(frame{Op: opHello, Version: version}, nil)
+	if err != nil {
 		return err
 	}
+	l.before = r.Held
 	l.prove(begun)
 	return nil
 }
@@ -153,7 +159,7 @@ func (l *link) acknowledged(seq uint64) {
 func (l *link) beat(at time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.sent) >= unanswered {
+	if len(l.sent) >= max(hangBeats, int(hangTime/pace(l.guard.Patience))) {
 		return errNoAnswer
 	}
 	l.seq++

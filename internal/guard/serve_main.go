@@ -74,13 +74,16 @@ func (s *Server) hello(now time.Time, c *session, f frame) {
 		return
 	}
 	s.Log.Info("the main process is here", "main", c.process)
+	// Should this be the process that was lost, and not know it, it must not believe
+	// that its lines are as it has left them.
+	a := frame{Op: opAnswer, Seq: f.Seq, Held: s.lost != nil}
 	if s.lost != nil {
 		s.lost.Close()
 		s.lost = nil
 	}
 	s.main, s.came, c.alive = c, true, now
 	s.held.disuse(now)
-	s.answer(c, frame{Op: opAnswer, Seq: f.Seq}, nil)
+	s.answer(c, a, nil)
 }
 
 func (s *Server) refuse(c *session, f frame, err error) {

@@ -59,6 +59,11 @@ func (s *socket) Close() error { return s.conn.Close() }
 
 func (s *socket) read() (frame, *os.File, error) {
 	n, oobn, flags, _, err := s.conn.ReadMsgUnix(s.data[:], s.oob)
+	if errors.Is(err, syscall.ECONNRESET) {
+		// The other end was closed before it had read everything. What it wrote last is
+		// there all the same (unix_release_sock, __skb_try_recv_datagram).
+		n, oobn, flags, _, err = s.conn.ReadMsgUnix(s.data[:], s.oob)
+	}
 	if err != nil {
 		return frame{}, nil, err
 	}
