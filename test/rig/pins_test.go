@@ -19,7 +19,7 @@ func TestPins(t *testing.T) {
         - {id: button, pin: GPIO27, direction: input, active_low: true, bias: pull-up}
         - {id: lamp, pin: GPIO5, direction: output}
         - {id: relay, pin: GPIO6, direction: output, active_low: true}
-        - {id: valve, pin: GPIO13, direction: output, initial: "on", on_exit: keep}
+        - {id: valve, pin: GPIO13, direction: output, initial: "on", safe: "on", on_exit: keep}
 `)
 	const door, button, lamp, relay, valve = 17, 27, 5, 6, 13
 	h.pull(door, true)
