@@ -40,7 +40,7 @@ func (w *fakeWatchdog) Write(b []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
-	return w.Builder.WriteString(map[byte]string{0: "pet ", 'V': "V "}[b[0]])
+	return w.WriteString(map[byte]string{0: "pet ", 'V': "V "}[b[0]])
 }
 
 func TestWatchdog(t *testing.T) {

@@ -214,13 +214,13 @@ type refusal struct {
 func (e refusal) Error() string { return fmt.Sprintf("the guard refuses to %s: %s", e.op, e.text) }
 
 func (r reply) problem(asked op) error {
-	if r.frame.Error == "" {
+	if r.Error == "" {
 		return nil
 	}
 	if r.file != nil {
 		r.file.Close()
 	}
-	return refusal{asked, r.frame.Error}
+	return refusal{asked, r.Error}
 }
 
 // say sends what is not answered.
