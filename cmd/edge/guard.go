@@ -83,7 +83,11 @@ func (a *app) runGuard(ctx context.Context, f guardFlags) error {
 	pets := newPets(cfg, n, log)
 	defer pets.close()
 	s := &guard.Server{Config: cfg, Log: log, Once: f.attached, Alive: pets.pet}
-	if unread == nil {
+	switch {
+	case unread != nil:
+	case !cfg.Enabled && !f.attached:
+		log.Warn("guard.enabled is off: a hub with this configuration does not come, and no line is held for it")
+	default:
 		s.Acquire = func(own guard.Own) error { return secure(p, own) }
 	}
 	log.Info("the guard waits for the hub", "socket", cfg.Socket)
