@@ -103,6 +103,9 @@ func (c Config) checkInterlock(l Interlock) error {
 		if p.Safe == On && p.Lease != (Lease{}) {
 			errs = append(errs, config.Errorf(at, "%s would go on when its lease ends: an output with an interlock does not go on by itself", id))
 		}
+		if p.Initial == Hardware || p.Warm == Hardware {
+			errs = append(errs, config.Errorf(at, "%s begins as it is found, which may be on together with another one: an output with an interlock begins off, on or as it was", id))
+		}
 		if p.Initial == InvertedLast || p.Warm == InvertedLast {
 			errs = append(errs, config.Errorf(at, "%s begins inverted: an output with an interlock begins off, on or as it was", id))
 		}

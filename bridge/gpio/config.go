@@ -66,7 +66,7 @@ type Pin struct {
 	Clicks       *Clicks        `yaml:"clicks" doc:"of an input that is a button: tell press, release, single, double, triple, long and hold on …/event; {} is enough"`
 
 	Drive   Drive   `yaml:"drive" doc:"of an output: push-pull, open-drain or open-source"`
-	Initial Initial `yaml:"initial" doc:"of an output: off, on, last (what it was before) or inverted-last from the first moment after a start; there is no other level between"`
+	Initial Initial `yaml:"initial" doc:"of an output: off, on, last (what it was before), inverted-last or hardware (what the line is found to be) from the first moment after a start; there is no other level between"`
 	Warm    Initial `yaml:"initial_warm" doc:"of an output: the same when edge was restarted and the board was not; initial if left out"`
 	OnExit  Exit    `yaml:"on_exit" doc:"of an output: off, on or keep when edge stops, before the line is given back; what the level is after that is up to the kernel's driver and to resistors"`
 	Safe    Safe    `yaml:"safe" doc:"of an output: off or on, what it becomes when nobody is there to answer for it; off if left out"`
@@ -107,6 +107,7 @@ const (
 
 	Last         = "last"
 	InvertedLast = "inverted-last"
+	Hardware     = "hardware"
 
 	Restart = "restart"
 	Extend  = "extend"
@@ -135,7 +136,7 @@ func (Drive) Values() []string { return []string{PushPull, OpenDrain, OpenSource
 type Initial string
 
 // Values lists what an Initial may be.
-func (Initial) Values() []string { return []string{Off, On, Last, InvertedLast} }
+func (Initial) Values() []string { return []string{Off, On, Last, InvertedLast, Hardware} }
 
 // remembers reports whether i needs what was before.
 func (i Initial) remembers() bool { return i == Last || i == InvertedLast }

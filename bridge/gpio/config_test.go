@@ -167,6 +167,12 @@ func TestValidateBounds(t *testing.T) {
 			"interlocks[0].pins[1]: down would go on when its lease ends: an output with an interlock does not go on by itself",
 		},
 		{
+			"as it is found",
+			[]gpio.Pin{motor[0], out("down", "GPIO27", func(p *gpio.Pin) { p.Warm = gpio.Hardware })},
+			[]gpio.Interlock{{Pins: []string{"up", "down"}, DeadTime: time.Second}},
+			"interlocks[0].pins[1]: down begins as it is found, which may be on together with another one: an output with an interlock begins off, on or as it was",
+		},
+		{
 			"safe and not for long",
 			[]gpio.Pin{out("fan", "GPIO17", func(p *gpio.Pin) { p.Safe, p.MaxOn = gpio.On, time.Second })},
 			nil,

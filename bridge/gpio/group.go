@@ -84,9 +84,21 @@ func (g *group) take() (err error) {
 func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 	cfg := p.lineConfig(g.debounce)
 	cfg.Offset, cfg.Value = offset, g.begins(p).on
+	cfg.Found = g.begins(p).cause == causeFound
 	lines, cfg, err := request(chip, p.consumer(), cfg)
 	if err != nil {
 		return err
+	}
+	if g.begins(p).cause == causeFound {
+		if !cfg.Found {
+			g.log.Warn("nobody can tell what an output was; it begins off", "pin", p.ID)
+		}
+		v, err := lines.Values(1)
+		if err != nil {
+			lines.Close()
+			return err
+		}
+		g.begin[p.ID] = pulse{on: v == 1}
 	}
 	held := pin{Pin: p, lines: lines, post: g.post, counters: g.guard.counters()}
 	if p.Direction == Output {
@@ -113,16 +125,16 @@ func (g *group) begins(p Pin) pulse {
 	return g.begin[p.ID]
 }
 
-// request asks for one line. A chip that cannot debounce gets asked again
-// without.
+// request asks for one line. A chip that cannot debounce, or cannot tell what a line
+// is, gets asked again without.
 func request(chip gpiochip.Chip, consumer string, cfg gpiochip.LineConfig) (gpiochip.Lines, gpiochip.LineConfig, error) {
 	ask := func() (gpiochip.Lines, error) {
 		return chip.Request(gpiochip.Request{Consumer: consumer, EventBuffer: eventBuffer, Lines: []gpiochip.LineConfig{cfg}})
 	}
 	lines, err := ask()
 	var busy *gpiochip.BusyError
-	if err != nil && cfg.Debounce > 0 && !errors.As(err, &busy) && !errors.Is(err, gpiochip.ErrGone) {
-		cfg.Debounce = 0
+	if err != nil && (cfg.Debounce > 0 || cfg.Found) && !errors.As(err, &busy) && !errors.Is(err, gpiochip.ErrGone) {
+		cfg.Debounce, cfg.Found = 0, false
 		if again, e := ask(); e == nil {
 			return again, cfg, nil
 		}
@@ -278,29 +290,6 @@ func (g *group) execute(cmd command) error {
 		}
 	}
 	return nil
-}
-
-// order has the bank decide about a command to l, and who has sent it hold its lease.
-func (g *group) order(now time.Time, l *load, cmd command) (turns []turn, dropped *command, err error) {
-	if !l.Lease.Commander {
-		return g.bank.command(now, l, cmd)
-	}
-	cmd.absent = g.present.absent(cmd)
-	turns, dropped, err = g.bank.command(now, l, cmd)
-	if err == nil {
-		g.present.hold(l, cmd)
-		g.depart(now) // He may have left since.
-	}
-	return turns, dropped, err
-}
-
-// depart has leases know whose holders are gone.
-func (g *group) depart(now time.Time) {
-	for _, l := range g.bank.loads {
-		if l.Lease.Commander && g.present.left(l) {
-			l.leave(now)
-		}
-	}
 }
 
 // fail answers the command for l, which cannot be carried out since the turn t

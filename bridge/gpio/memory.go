@@ -41,6 +41,8 @@ func (p Pin) begin(m memory, boot string, now time.Time) pulse {
 	switch {
 	case policy == On:
 		return pulse{on: true}
+	case policy == Hardware:
+		return pulse{cause: causeFound}
 	case !policy.remembers() || m.At.IsZero():
 		return pulse{}
 	}

@@ -2,6 +2,7 @@ package gpio_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 	"edge/bridge"
 	"edge/bridge/bridgetest"
 	"edge/bridge/gpio"
+	"edge/internal/gpiochip"
 	"edge/internal/sim"
 )
 
@@ -93,6 +95,66 @@ func TestInitialLast(t *testing.T) {
 			}})
 		})
 	}
+}
+
+// TestInitialHardware has relays be what they are found to be, without another level
+// between, after a crash on a board whose driver leaves lines as they are.
+func TestInitialHardware(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		cfg := boardConfig()
+		cfg.Pins[0].Initial = gpio.Hardware
+		cfg.Pins[1].Initial, cfg.Pins[1].Warm = gpio.Off, gpio.Hardware
+		for i := range 2 {
+			cfg.Pins[i].OnExit = gpio.Keep
+		}
+		first := life{"a", func(r rig) {
+			r.board.Header.Stick()
+			for _, relay := range []string{"relay1", "relay2"} {
+				r.send(relay, map[bool]string{true: "ON", false: "OFF"}[on])
+				r.done(relay)
+			}
+		}}
+		lives(t, cfg, time.Minute, first, life{"a", func(r rig) {
+			r.wantRelay(0, on)
+			r.wantRelay(1, on)
+			if got := r.board.Header.Trace(sim.RelayLine(0)); len(got) != 1 {
+				r.Errorf("on the way the line was %t", got)
+			}
+			if on {
+				r.expect("relay1", "ON")
+			}
+		}}, life{"b", func(r rig) {
+			r.wantRelay(0, on)
+			r.wantRelay(1, false) // After a cold start.
+		}})
+	}
+}
+
+// mute is a chip that cannot tell what a line is before it is requested.
+type mute struct{ gpiochip.Chip }
+
+func (c mute) Request(r gpiochip.Request) (gpiochip.Lines, error) {
+	if r.Lines[0].Found {
+		return nil, errors.ErrUnsupported
+	}
+	return c.Chip.Request(r)
+}
+
+// TestInitialUnknown has an output begin off on such a chip.
+func TestInitialUnknown(t *testing.T) {
+	cfg := boardConfig()
+	cfg.Pins[0].Initial = gpio.Hardware
+	synctest.Test(t, func(t *testing.T) {
+		r := rig{t, sim.NewBoard(), new(bridgetest.Client)}
+		r.board.Header.Drive(sim.RelayLine(0), false) // It would be on.
+		open := func(label string) (gpiochip.Chip, error) {
+			chip, err := r.board.Open(label)
+			return mute{chip}, err
+		}
+		bridgetest.Run(t, r.client, gpio.New(base, cfg, log).WithChips(open))
+		r.expect("relay1", "OFF")
+		r.wantRelay(0, false)
+	})
 }
 
 // TestInitialLastOfInterlock has both of a motor saved as on, which an interlock

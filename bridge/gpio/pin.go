@@ -20,7 +20,8 @@ const (
 	causeCommand = "command"
 	causeTimer   = "timer" // the time of a command was over
 	causeExit    = "exit"
-	causeLock    = "lock" // these two change who may command
+	causeFound   = "found" // it was so before, says the line
+	causeLock    = "lock"  // these two change who may command
 	causeUnlock  = "unlock"
 
 	causeMaxOn     = "max_on"

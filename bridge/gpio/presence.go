@@ -116,3 +116,26 @@ func (p *presence) left(l *load) bool {
 	h := p.held[l]
 	return h != nil && h.gone
 }
+
+// order has the bank decide about a command to l, and who has sent it hold its lease.
+func (g *group) order(now time.Time, l *load, cmd command) (turns []turn, dropped *command, err error) {
+	if !l.Lease.Commander {
+		return g.bank.command(now, l, cmd)
+	}
+	cmd.absent = g.present.absent(cmd)
+	turns, dropped, err = g.bank.command(now, l, cmd)
+	if err == nil {
+		g.present.hold(l, cmd)
+		g.depart(now) // He may have left since.
+	}
+	return turns, dropped, err
+}
+
+// depart has leases know whose holders are gone.
+func (g *group) depart(now time.Time) {
+	for _, l := range g.bank.loads {
+		if l.Lease.Commander && g.present.left(l) {
+			l.leave(now)
+		}
+	}
+}

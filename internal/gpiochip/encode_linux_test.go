@@ -1,6 +1,7 @@
 package gpiochip
 
 import (
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -196,4 +197,33 @@ func FuzzLineInfo(f *testing.F) {
 		}
 		_ = info.Config.Direction.String() + info.Config.Bias.String() + info.Config.Drive.String() + info.Config.Edges.String()
 	})
+}
+
+// TestSetConfig has the number that linux/gpio.h gives where most machines are.
+func TestSetConfig(t *testing.T) {
+	if unix.GPIO_V2_LINE_SET_VALUES_IOCTL != 0xc010b40f {
+		t.Skip("this machine numbers its calls in another way")
+	}
+	if setConfig != 0xc110b40d {
+		t.Errorf("GPIO_V2_LINE_SET_CONFIG_IOCTL is %#x, want 0xc110b40d", setConfig)
+	}
+}
+
+func TestFoundValues(t *testing.T) {
+	r := Request{Lines: []LineConfig{
+		{Offset: 1, Direction: Output, Found: true},
+		{Offset: 2, Direction: Output, Found: true, ActiveLow: true},
+		{Offset: 3, Direction: Output, Value: true},
+		{Offset: 4, Direction: Output, Found: true, ActiveLow: true, Safe: true},
+	}}
+	got := found(r, 0b0011).Lines
+	want := []LineConfig{
+		{Offset: 1, Direction: Output, Value: true},
+		{Offset: 2, Direction: Output, ActiveLow: true},
+		{Offset: 3, Direction: Output, Value: true},
+		{Offset: 4, Direction: Output, Value: true, ActiveLow: true, Safe: true},
+	}
+	if !slices.Equal(got, want) || !r.Lines[0].Found {
+		t.Errorf("found is %+v, want %+v, and what was asked for unchanged", got, want)
+	}
 }

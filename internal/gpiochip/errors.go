@@ -60,8 +60,10 @@ func (l LineConfig) validate() error {
 		return errors.New("a line that is left as it is takes no settings")
 	case l.Direction != Input && (l.Edges != 0 || l.Debounce != 0):
 		return errors.New("only an input has edges and debounce")
-	case l.Direction != Output && (l.Drive != PushPull || l.Value || l.Safe):
+	case l.Direction != Output && (l.Drive != PushPull || l.Value || l.Found || l.Safe):
 		return errors.New("only an output has a drive and a value")
+	case l.Found && l.Value:
+		return errors.New("an output has the value that it is found with, or another one")
 	case l.Debounce < 0 || l.Debounce/time.Microsecond > math.MaxUint32:
 		return fmt.Errorf("debounce is %v, want 0 to %v", l.Debounce, math.MaxUint32*time.Microsecond)
 	}

@@ -96,6 +96,7 @@ type LineConfig struct {
 	Edges     Edge          // inputs only: which changes become events
 	Debounce  time.Duration // inputs only: the kernel ignores shorter changes; whole µs
 	Value     bool          // outputs only: driven from the first moment on
+	Found     bool          // outputs only: Value is left out, and is what the line has when it is requested
 	Safe      bool          // outputs only: what a guard drives when the holder is gone; no chip looks at it
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -90,6 +91,59 @@ func (c *chip) LineInfo(offset uint32) (LineInfo, error) {
 }
 
 func (c *chip) Request(r Request) (Lines, error) {
+	if slices.ContainsFunc(r.Lines, func(l LineConfig) bool { return l.Found }) {
+		return c.find(r)
+	}
+	l, err := c.request(r)
+	if err != nil {
+		return nil, err // Not a nil *lines.
+	}
+	return l, nil
+}
+
+// find takes lines as they are, and makes outputs of them that drive what was read.
+// They are held all the time: when a line is given back, its driver may make an input
+// of it.
+func (c *chip) find(r Request) (Lines, error) {
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	first := r
+	first.Lines = slices.Clone(r.Lines)
+	var mask uint64
+	for i, l := range r.Lines {
+		if l.Found {
+			first.Lines[i] = LineConfig{Offset: l.Offset}
+			mask |= 1 << i
+		}
+	}
+	l, err := c.request(first)
+	if err != nil {
+		return nil, err
+	}
+	high, err := l.Values(mask)
+	if err == nil {
+		err = l.configure(found(r, high))
+	}
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("take lines as they are found: %w", err)
+	}
+	return l, nil
+}
+
+// found returns r with the values of lines that are physically high.
+func found(r Request, high uint64) Request {
+	r.Lines = slices.Clone(r.Lines)
+	for i := range r.Lines {
+		if l := &r.Lines[i]; l.Found {
+			l.Found, l.Value = false, (high>>i&1 == 1) != l.ActiveLow
+		}
+	}
+	return r
+}
+
+func (c *chip) request(r Request) (*lines, error) {
 	k, err := encode(r)
 	if err != nil {
 		return nil, err
@@ -102,7 +156,8 @@ func (c *chip) Request(r Request) (Lines, error) {
 		unix.Close(int(k.Fd))
 		return nil, fmt.Errorf("make lines of %q pollable: %w", r.Consumer, err)
 	}
-	return NewLines(os.NewFile(uintptr(k.Fd), "gpio lines of "+r.Consumer)), nil
+	f := os.NewFile(uintptr(k.Fd), "gpio lines of "+r.Consumer)
+	return newLines(f, caller(f)), nil
 }
 
 // refusal says why the kernel did not give the lines of r.
@@ -174,6 +229,25 @@ func (l *lines) SetValues(mask, values uint64) error {
 	k := unix.GPIOV2LineValues{Mask: mask, Bits: values}
 	if err := l.call(unix.GPIO_V2_LINE_SET_VALUES_IOCTL, unsafe.Pointer(&k)); err != nil {
 		return fmt.Errorf("set %s: %w", l.file.Name(), err)
+	}
+	return nil
+}
+
+// setConfig is GPIO_V2_LINE_SET_CONFIG_IOCTL, which x/sys has not: like that of the
+// values, but for its number and the size of what it takes.
+const setConfig = uint(unix.GPIO_V2_LINE_SET_VALUES_IOCTL) ^
+	(uint(unsafe.Sizeof(unix.GPIOV2LineValues{}))<<16 | 0x0f) |
+	(uint(unsafe.Sizeof(unix.GPIOV2LineConfig{}))<<16 | 0x0d)
+
+// configure sets the lines up as r says, each output with its value in the same step
+// (linereq_set_config).
+func (l *lines) configure(r Request) error {
+	k, err := encode(r)
+	if err != nil {
+		return err
+	}
+	if err := l.call(setConfig, unsafe.Pointer(&k.Config)); err != nil {
+		return fmt.Errorf("set up %s: %w", l.file.Name(), err)
 	}
 	return nil
 }

@@ -99,14 +99,18 @@ func (c *chip) take(link *link, q request, r gpiochip.Request) (gpiochip.Lines, 
 	}
 	lines := c.client.wrap(inner, file, q)
 	c.client.bind(link, lines)
-	if err := lines.SetValues(q.mask(), values(r)); err != nil {
+	first, err := firstValues(r, inner)
+	if err == nil {
+		err = lines.SetValues(q.mask(), first)
+	}
+	if err != nil {
 		lines.Close()
 		return nil, err
 	}
 	return lines, nil
 }
 
-// values are the first values of r.
+// values are the first values of r that it says.
 func values(r gpiochip.Request) (values uint64) {
 	for i, l := range r.Lines {
 		if l.Value {
@@ -114,4 +118,19 @@ func values(r gpiochip.Request) (values uint64) {
 		}
 	}
 	return values
+}
+
+// firstValues are the first values of r, some of which are those that lines have.
+func firstValues(r gpiochip.Request, lines gpiochip.Lines) (uint64, error) {
+	var found uint64
+	for i, l := range r.Lines {
+		if l.Found {
+			found |= 1 << i
+		}
+	}
+	if found == 0 {
+		return values(r), nil
+	}
+	is, err := lines.Values(found)
+	return values(r) | is, err
 }

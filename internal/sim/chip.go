@@ -18,11 +18,12 @@ type Chip struct {
 	info  gpiochip.ChipInfo
 	start time.Time // zero of the clock of events
 
-	mu    sync.Mutex
-	plugs int // how often it was unplugged; older handles are dead
-	gone  bool
-	lines []*line
-	taken map[*request]bool
+	mu     sync.Mutex
+	plugs  int // how often it was unplugged; older handles are dead
+	gone   bool
+	sticks bool // see Stick
+	lines  []*line
+	taken  map[*request]bool
 }
 
 // A line is one line of a Chip; its owner is nil if it is free or another
@@ -99,6 +100,14 @@ func (c *Chip) Resistor(offset uint32, bias gpiochip.Bias) {
 // empty name lets go of it.
 func (c *Chip) Hold(offset uint32, consumer string) {
 	c.change(offset, func(l *line) { l.holder = consumer })
+}
+
+// Stick leaves lines that are given back as they are, as the driver of Raspberry Pi OS
+// does (persist_gpio_outputs).
+func (c *Chip) Stick() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sticks = true
 }
 
 // Level returns the physical level of the line at offset.

@@ -138,6 +138,9 @@ func (l *line) set(cfg gpiochip.LineConfig) {
 	if cfg.Bias == gpiochip.BiasAsIs {
 		cfg.Bias = l.config.Bias
 	}
+	if cfg.Found {
+		cfg.Found, cfg.Value = false, l.level != cfg.ActiveLow
+	}
 	l.value, l.config = cfg.Value, cfg
 }
 
@@ -184,6 +187,9 @@ func (c *Chip) end(q *request, err error) {
 	for _, l := range q.lines {
 		if l.settle != nil {
 			l.settle.Stop()
+		}
+		if l.owner = nil; c.sticks {
+			continue
 		}
 		bias := l.config.Bias
 		l.owner, l.config = nil, released(l.config.Offset)

@@ -45,6 +45,7 @@ func TestChip(t *testing.T, open func(t *testing.T) (gpiochip.Chip, Wires)) {
 		{"output", testOutput},
 		{"mixed", testMixed},
 		{"as-is", testAsIs},
+		{"found", testFound},
 		{"busy", testBusy},
 		{"invalid", testInvalid},
 		{"release", testRelease},
@@ -168,6 +169,41 @@ func testAsIs(t *testing.T, chip gpiochip.Chip, w Wires) {
 	wantValues(t, lines, 1, 1)
 	if got := lineInfo(t, chip, 1).Config; got != before.Config {
 		t.Errorf("config of a line that is left as it is: %+v, want %+v", got, before.Config)
+	}
+}
+
+// testFound has outputs be what their lines are, next to one that is told and to an
+// input.
+func testFound(t *testing.T, chip gpiochip.Chip, w Wires) {
+	out := gpiochip.Output
+	w.Drive(1, true)
+	w.Drive(2, true)
+	w.Drive(3, false)
+	lines := request(
+		t, chip,
+		gpiochip.LineConfig{Offset: 1, Direction: out, Found: true},
+		gpiochip.LineConfig{Offset: 2, Direction: out, Found: true, ActiveLow: true},
+		gpiochip.LineConfig{Offset: 3, Direction: out, Found: true, ActiveLow: true},
+		gpiochip.LineConfig{Offset: 4, Direction: out, Value: true},
+		gpiochip.LineConfig{Offset: 5, Direction: gpiochip.Input, Bias: gpiochip.PullUp},
+	)
+	wantValues(t, lines, 0b11111, 0b11101)
+	for o, want := range map[uint32]bool{1: true, 2: true, 3: false} {
+		w.Drive(o, !want) // They are driven now.
+		if got := w.Level(o); got != want {
+			t.Errorf("level of line %d is %t, want %t as it was found", o, got, want)
+		}
+		if got := lineInfo(t, chip, o).Config; got.Direction != out || got.ActiveLow != (o > 1) {
+			t.Errorf("line %d is %+v, want an output as it was asked for", o, got)
+		}
+	}
+	if err := lines.SetValues(0b111, 0b010); err != nil {
+		t.Fatal(err)
+	}
+	for o, want := range map[uint32]bool{1: false, 2: false, 3: true} {
+		if got := w.Level(o); got != want {
+			t.Errorf("level of line %d is %t after it was set, want %t", o, got, want)
+		}
 	}
 }
 
