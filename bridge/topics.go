@@ -38,6 +38,9 @@ func (b Base) Result(entity string) string { return b.State(entity) + "/result" 
 // Event is where an entity tells what happened (`press`); not retained.
 func (b Base) Event(entity string) string { return b.State(entity) + "/event" }
 
+// Log is where an output tells each of its changes, as JSON that is not retained.
+func (b Base) Log(entity string) string { return b.State(entity) + "/log" }
+
 // name is the last level: what the bridge is called.
 func (b Base) name() string { return string(b)[strings.LastIndexByte(string(b), '/')+1:] }
 

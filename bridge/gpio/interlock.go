@@ -30,6 +30,7 @@ type turn struct {
 	cause string
 	why   string   // for people; may be empty
 	cmd   *command // that is answered by it; may be nil
+	of    *command // that has led to it, and is answered by another turn; may be nil
 }
 
 // rise returns what must be done now that l may go on, or why it cannot. With a
@@ -50,7 +51,7 @@ func (i *interlock) rise(now time.Time, l *load, cmd command) (turns []turn, err
 		if left := other.since.Add(other.MinOn).Sub(now); left > 0 && other.MinOn > 0 {
 			return nil, fmt.Errorf("%s must stay on for another %v (interlock, min_on)", other.ID, soon(left))
 		}
-		turns = append(turns, turn{load: other, cause: causeInterlock, why: fmt.Sprintf("%s is to go on, says %s", l.ID, cmd.from)})
+		turns = append(turns, turn{load: other, cause: causeInterlock, why: fmt.Sprintf("%s is to go on, says %s", l.ID, cmd.from), of: &cmd})
 		free = later(free, now.Add(i.dead))
 	}
 	if free.After(now) {

@@ -186,19 +186,28 @@ func (l *load) lapse() time.Time {
 	return l.heard.Add(l.Lease.Time)
 }
 
-// due returns when the output changes by itself; zero is never.
+// changes returns when the output changes by itself; zero is never.
+func (l *load) changes() time.Time {
+	if due := earlier(l.to.until, l.leaseEnd()); !due.IsZero() {
+		return later(due, l.wait)
+	}
+	return time.Time{}
+}
+
+// due returns when expired has something to say; zero is never.
 func (l *load) due() time.Time {
-	due := l.to.until
-	if end := l.leaseEnd(); !end.IsZero() && (due.IsZero() || end.Before(due)) {
-		due = end
+	if l.lockout == nil {
+		return l.changes()
 	}
-	if k := l.lockout; k != nil && (due.IsZero() || k.Until.Before(due)) {
-		due = k.Until
+	return earlier(l.changes(), later(l.lockout.Until, l.wait))
+}
+
+// earlier returns the earlier one of a and b; zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
-	if due.IsZero() {
-		return due
-	}
-	return later(due, l.wait)
+	return a
 }
 
 // expired returns what the output is to be at now, why, and whether that is

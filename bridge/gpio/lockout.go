@@ -68,6 +68,11 @@ func (l *load) relock(now time.Time, cmd command) bool {
 	return true
 }
 
+// relocks reports whether t comes with a lockout that is made or ends.
+func (t turn) relocks() bool {
+	return t.cause == causeLock || t.cause == causeUnlock || t.cmd != nil && (t.cmd.Lock > 0 || t.cmd.Unlock)
+}
+
 // lapsed ends a lockout whose time is over, and reports whether there was one.
 func (l *load) lapsed(now time.Time) bool {
 	if l.lockout == nil || now.Before(l.lockout.Until) {

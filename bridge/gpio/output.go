@@ -80,7 +80,10 @@ func (o *output) drive(t turn) error {
 
 // confirm reads the line back after t and publishes it.
 func (o *output) confirm(t turn) error {
-	_, err := o.look(t)
+	changed, err := o.look(t)
+	if !changed && (t.cause == causeStart || t.relocks()) {
+		o.log(t)
+	}
 	o.publish()
 	return err
 }
@@ -105,6 +108,7 @@ func (o *output) look(t turn) (changed bool, err error) {
 			o.why = t.why
 			o.load.became(o.since, on)
 			o.count(t.cause)
+			o.log(t)
 		}
 		if on != o.load.to.on {
 			err = fmt.Errorf("it is %s after it was set %s: is something else driving it?", state(on), state(o.load.to.on))
@@ -116,7 +120,7 @@ func (o *output) look(t turn) (changed bool, err error) {
 func (o *output) publish() {
 	o.post.state(o.ID, o.on)
 	o.extra = make(map[string]any)
-	if due := o.load.due(); !due.IsZero() {
+	if due := o.load.changes(); !due.IsZero() {
 		o.extra["until"] = due.UTC().Format(time.RFC3339Nano)
 	}
 	if o.why != "" {
@@ -126,6 +130,22 @@ func (o *output) publish() {
 		o.extra["lock"] = k
 	}
 	o.tell(o.extra)
+}
+
+// log tells of a change after t.
+func (o *output) log(t turn) {
+	c := bridge.Change{Time: time.Now(), Value: state(o.on), Cause: t.cause, Why: t.why}
+	by := t.cmd
+	if by == nil {
+		by = t.of
+	}
+	if by != nil {
+		c.User, c.Client, c.ID = by.from.User, by.from.Client, by.ID
+	}
+	if t.relocks() && o.load.lockout != nil {
+		c.Why = o.load.lockout.String()
+	}
+	o.post.change(o.ID, c)
 }
 
 // count counts a change, and that of a kind that somebody should look into.

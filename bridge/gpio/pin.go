@@ -147,6 +147,12 @@ func (p *post) event(entity, event string) bool {
 	return true
 }
 
+func (p *post) change(entity string, c bridge.Change) {
+	p.box.put(letter{"", func(ctx context.Context) error {
+		return bridge.PublishChange(ctx, p.client, p.base, entity, c)
+	}})
+}
+
 func (p *post) result(entity string, r bridge.Result) {
 	p.box.put(letter{"", func(ctx context.Context) error {
 		return bridge.PublishResult(ctx, p.client, p.base, entity, r)
