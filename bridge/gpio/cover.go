@@ -124,7 +124,7 @@ func (c *cover) give(reason string) {
 
 // answer tells what became of a command that was carried out without switching.
 func (c *cover) answer(cmd command, err error) {
-	r := bridge.Result{ID: cmd.ID, Status: bridge.StatusOK, Value: c.state(), Latency: time.Since(cmd.at)}
+	r := bridge.Result{ID: cmd.ID, Status: bridge.StatusOK, Reason: cmd.note, Value: c.state(), Latency: time.Since(cmd.at)}
 	if err != nil {
 		r.Status, r.Reason = bridge.StatusError, err.Error()
 	}

@@ -151,7 +151,6 @@ func (p Pin) unfit(cover Cover) (reasons []string) {
 	add(!off(string(p.OnExit)) || !off(string(p.Safe)), "is left on: a cover stops when nobody tends it")
 	add(p.MinOn > 0, "has min_on: a cover must stop at any time")
 	add(p.Retrigger != "", "has retrigger, which is of timed commands; it takes none of its own")
-	add(p.MaxAge > 0, "has max_age: commands are to the cover, which has none")
 	add(p.MaxOn > 0 && p.MaxOn < cover.longest(), "may be on for %v only (max_on); the cover may need %v", p.MaxOn, cover.longest())
 	return reasons
 }

@@ -57,11 +57,8 @@ func (g *group) steer(cmd command) (taken bool, err error) {
 func (g *group) move(now time.Time, c *cover, cmd command) error {
 	c.look(now)
 	to, err := c.order(cmd.Value)
-	if err == nil && cmd.For > 0 {
-		err = errors.New("a cover takes no time; send a position")
-	}
-	if err == nil && (cmd.Lock > 0 || cmd.Unlock) {
-		err = errors.New("a cover cannot be locked")
+	if err == nil {
+		cmd.note, err = c.takes(now, cmd, to)
 	}
 	if err != nil {
 		g.post.refuse(c.ID, cmd.ID, err.Error())
@@ -75,7 +72,7 @@ func (g *group) move(now time.Time, c *cover, cmd command) error {
 		c.answer(cmd, err)
 		return gone(err)
 	case to.way == c.seen.way:
-		g.hear(now, c)
+		g.hear(now, c, cmd)
 		c.answer(cmd, nil)
 	case !c.running() && !c.noted():
 		c.note(now, cmd)
@@ -93,10 +90,35 @@ func (c *cover) motor(w way) *load {
 	return c.outputs[1].load
 }
 
-// hear keeps the lease of the output that is on, if that is kept by commands.
-func (g *group) hear(now time.Time, c *cover) {
-	if l := c.motor(c.goal.way); l.Lease.Topic == "" {
-		l.hear(now)
+// takes says what is wrong with a command but for its value. To stop, everybody may,
+// however old the command is.
+func (c *cover) takes(now time.Time, cmd command, to *goal) (note string, err error) {
+	switch {
+	case cmd.For > 0:
+		return "", errors.New("a cover takes no time; send a position")
+	case cmd.Lock > 0 || cmd.Unlock:
+		return "", errors.New("a cover cannot be locked")
+	case to == nil:
+		return "", nil
+	}
+	l := c.motor(to.way)
+	if err := l.admits(now, cmd.from); err != nil {
+		return "", err
+	}
+	return l.fresh(now, cmd)
+}
+
+// hear keeps the lease of the output that is on, if that is kept by commands or by
+// who sends them.
+func (g *group) hear(now time.Time, c *cover, cmd command) {
+	l := c.motor(c.goal.way)
+	if l.Lease.Commander && g.present.absent(cmd) != nil {
+		return // Whose command moves it still holds it.
+	}
+	l.obey(now, cmd)
+	if l.Lease.Commander {
+		g.present.hold(l, cmd)
+		g.depart(now)
 	}
 }
 

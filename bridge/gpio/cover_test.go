@@ -2,6 +2,7 @@ package gpio_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -114,6 +115,7 @@ func TestCoverRefusals(t *testing.T) {
 		r.says("101", "refused", "from 0 to 100")
 		r.says("NaN", "refused", "from 0 to 100")
 		r.says(`{"value":"OPEN","for":"5s"}`, "refused", "takes no time")
+		r.says(`{"value":"OPEN","lock":"5m"}`, "refused", "cannot be locked")
 		r.send("relay1", "ON")
 		if got := r.result("relay1"); got.Status != bridge.StatusRefused || !strings.Contains(got.Reason, "belongs to the cover blind") {
 			r.Errorf("result %+v, want it refused", got)
@@ -258,6 +260,24 @@ func TestCoverBounds(t *testing.T) {
 		if _, runs := b.is(); runs {
 			r.Error("the motor runs on after a command to turn that was refused")
 		}
+	})
+}
+
+// TestCoverStale has a command to move that is too old, and one to stop that is, too.
+func TestCoverStale(t *testing.T) {
+	cfg := coverConfig(false)
+	cfg.Pins[0].MaxAge = time.Minute
+	cfg.Pins[1].MaxAge = time.Minute
+	covered(t, cfg, 0, func(r rig, b *blind) {
+		time.Sleep(30 * 365 * 24 * time.Hour) // The clock of a bubble begins in 2000.
+		at := func(value string, age time.Duration) string {
+			return fmt.Sprintf(`{"value":%q,"at":%d}`, value, time.Now().Add(-age).Unix())
+		}
+		r.says(at("OPEN", 2*time.Minute), "refused", "(max_age)")
+		r.says(at("OPEN", 2*time.Second), "ok", "opening")
+		time.Sleep(time.Second)
+		r.says(at("STOP", 2*time.Minute), "ok", "stopped")
+		r.wantBlind(b, 0.05)
 	})
 }
 
