@@ -32,7 +32,19 @@ type Entity struct {
 	Options []string // the only values, where there are few
 	Command bool     // it takes commands on …/set and answers on …/result
 	Events  []string // what is told on …/event
+
+	StateClass StateClass // of a sensor's numbers; empty: nothing is known of them
 }
+
+// A StateClass says what the numbers of a sensor mean for statistics, in words of
+// Home Assistant.
+type StateClass string
+
+// The classes of states.
+const (
+	Measurement     StateClass = "measurement"      // as it is now: a rate, a temperature
+	TotalIncreasing StateClass = "total_increasing" // a meter; less than before is a new meter
+)
 
 // A Kind says how an entity is shown and what its state looks like.
 type Kind string
@@ -113,6 +125,15 @@ func (e Entity) faults() []error {
 	}
 	if e.Min != nil && e.Max != nil && *e.Min > *e.Max {
 		add("the smallest value %g is above the greatest, %g", *e.Min, *e.Max)
+	}
+	switch e.StateClass {
+	case "":
+	case Measurement, TotalIncreasing:
+		if e.Kind != Sensor {
+			add("only a sensor has a state class, and this is a %s", e.Kind)
+		}
+	default:
+		add("unknown state class %q; want measurement or total_increasing", e.StateClass)
 	}
 	for i, o := range e.Options {
 		if o == "" {

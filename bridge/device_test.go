@@ -91,11 +91,15 @@ func TestDeviceValidate(t *testing.T) {
 			`device e/h/b: entity 6: the id "meta" is the name of a topic of the bridge; choose another`,
 			`device e/h/b: entity 8: the id "x" is taken by an earlier one`,
 		}},
-		{"all of an entity", with(bridge.Entity{ID: "x", Kind: "swich", Min: limit(2), Max: limit(1), Options: []string{"a", ""}, Events: []string{"Press"}}), []string{
+		{"all of an entity", with(bridge.Entity{ID: "x", Kind: "swich", Min: limit(2), Max: limit(1), Options: []string{"a", ""}, Events: []string{"Press"}, StateClass: "total"}), []string{
 			`device e/h/b: entity "x": unknown kind "swich"; want switch, binary_sensor, sensor, button, number, text, event or cover`,
 			`device e/h/b: entity "x": the smallest value 2 is above the greatest, 1`,
+			`device e/h/b: entity "x": unknown state class "total"; want measurement or total_increasing`,
 			`device e/h/b: entity "x": option 1 is empty`,
 			`device e/h/b: entity "x": event 0 is called "Press"; want one or more of a-z, 0-9, _ and -`,
+		}},
+		{"state class", with(bridge.Entity{ID: "x", Kind: bridge.Text, StateClass: bridge.Measurement}), []string{
+			`device e/h/b: entity "x": only a sensor has a state class, and this is a text`,
 		}},
 		{"button", with(bridge.Entity{ID: "x", Kind: bridge.Button}), []string{`device e/h/b: entity "x": a button must take commands`}},
 		{"event", with(bridge.Entity{ID: "x", Kind: bridge.Event}), []string{`device e/h/b: entity "x": an event needs the names of its events`}},

@@ -22,6 +22,8 @@ type entityMeta struct {
 	Options []string `json:"options,omitempty"`
 	Events  []string `json:"events,omitempty"`
 	Topics  topics   `json:"topics"`
+
+	StateClass StateClass `json:"state_class,omitempty"`
 }
 
 // topics are those that an entity has.
@@ -52,7 +54,8 @@ func describeEntity(base Base, e Entity) entityMeta {
 	m := entityMeta{
 		ID: e.ID, Name: e.Name, Kind: e.Kind, Class: e.Class, Unit: e.Unit,
 		Min: e.Min, Max: e.Max, Options: e.Options, Events: e.Events,
-		Topics: topics{Attr: base.Attr(e.ID)},
+		StateClass: e.StateClass,
+		Topics:     topics{Attr: base.Attr(e.ID)},
 	}
 	if m.Name == "" {
 		m.Name = e.ID

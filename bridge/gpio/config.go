@@ -64,6 +64,7 @@ type Pin struct {
 	Debounce     *time.Duration `yaml:"debounce" doc:"of an input: how long it must be still before its new state counts"`
 	DebounceMode DebounceMode   `yaml:"debounce_mode" doc:"of an input: stable (a state counts when it was still for the time of debounce; the default) or immediate (the first edge counts at once, and what follows must be still)"`
 	Clicks       *Clicks        `yaml:"clicks" doc:"of an input that is a button: tell press, release, single, double, triple, long and hold on …/event; {} is enough"`
+	Counter      *Counter       `yaml:"counter" doc:"of an input that is a meter: count its pulses, as the sensors …_total and …_rate"`
 
 	Drive   Drive   `yaml:"drive" doc:"of an output: push-pull, open-drain or open-source"`
 	Initial Initial `yaml:"initial" doc:"of an output: off, on, last (what it was before), inverted-last or hardware (what the line is found to be) from the first moment after a start; there is no other level between"`
@@ -188,7 +189,7 @@ func (c Config) Validate() error {
 			lines[line] = i
 		}
 	}
-	return errors.Join(append(errs, c.checkInterlocks(), c.checkCovers(), c.checkNames())...)
+	return errors.Join(append(errs, c.checkInterlocks(), c.checkCovers(), c.checkNames(), c.checkSensors())...)
 }
 
 var validID = regexp.MustCompile(`^[a-z0-9_-]+$`)

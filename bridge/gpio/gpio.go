@@ -1,8 +1,7 @@
 // Package gpio bridges GPIO lines: relays, buttons, contacts, sensors with a
 // switching output. It uses the kernel's character device (internal/gpiochip)
 // for the lines, and periph only to find chips, because periph drives an output
-// low before it gets its first value, and hides lost edges. It knows no pulses
-// to count.
+// low before it gets its first value, and hides lost edges.
 //
 // What is promised of an output: its first level is the configured one, with no
 // other in between; a state is published after it was read back; a timed command
@@ -76,6 +75,10 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 	if err != nil {
 		return err
 	}
+	meters, err := b.meters(ctx, c, post)
+	if err != nil {
+		return err
+	}
 	covers, err := b.recallCovers(ctx, c)
 	if err != nil {
 		return err
@@ -85,6 +88,7 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 	for _, g := range groups {
 		g.addCovers(b.cfg.Covers, covers)
 		g.bank.restore(locked)
+		g.meters = meters
 	}
 	defer b.mourn(groups)
 	up, err := b.takeAny(groups)
@@ -187,7 +191,7 @@ func (b *Bridge) device() bridge.Device {
 		if p.Clicks != nil {
 			e.Events = p.Clicks.events()
 		}
-		d.Entities = append(d.Entities, e)
+		d.Entities = append(append(d.Entities, e), p.sensors()...)
 	}
 	for _, c := range b.cfg.Covers {
 		d.Entities = append(d.Entities, bridge.Entity{ID: c.ID, Name: c.Name, Kind: bridge.Cover, Class: string(c.Class), Command: true})
@@ -260,6 +264,9 @@ func handler(ctx context.Context, groups []*group, post *post) func(bridge.Messa
 		for _, p := range g.pins {
 			if p.Direction == Output {
 				outputs[p.ID] = g
+			}
+			if p.Counter != nil {
+				outputs[p.totalID()] = g
 			}
 		}
 		for _, c := range g.covers {

@@ -36,7 +36,8 @@ type group struct {
 	present  *presence
 	departed chan struct{} // somebody
 	bank     *bank
-	begin    map[string]pulse // by id, how outputs begin; used once: when a chip comes back they are at rest
+	meters   map[string]*meter // by the ids of their totals, of all groups
+	begin    map[string]pulse  // by id, how outputs begin; used once: when a chip comes back they are at rest
 	boot     string
 
 	nudge  chan struct{} // something that a cover waits for has come
@@ -105,7 +106,7 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 		g.outputs = append(g.outputs, &output{pin: held, load: g.bank.find(p.ID), boot: g.boot, kept: g.bank.find(p.ID).lockout})
 		return nil
 	}
-	in := newInput(held)
+	in := newInput(held, g.meters[p.totalID()])
 	if cfg.Debounce == 0 {
 		in.filter = stable{period: p.debounce(g.debounce), immediate: p.DebounceMode == Immediate}
 	}
@@ -157,6 +158,7 @@ func (g *group) release() {
 		o.lines.Close()
 	}
 	for _, in := range g.inputs {
+		in.leave(time.Now())
 		in.lines.Close()
 	}
 	for _, c := range g.covers {
@@ -261,6 +263,10 @@ func (g *group) start(now time.Time) error {
 }
 
 func (g *group) execute(cmd command) error {
+	if m := g.meters[cmd.entity]; m != nil {
+		m.execute(cmd)
+		return nil
+	}
 	if taken, err := g.steer(cmd); taken {
 		return err
 	}
@@ -362,6 +368,9 @@ func (g *group) offline(reason error) {
 			a.Cause = causeGuard
 		}
 		g.post.attr(p.ID, a)
+		for _, e := range p.sensors() {
+			g.post.attr(e.ID, bridge.Attr{Quality: bridge.Offline, Error: reason.Error(), Since: time.Now()})
+		}
 	}
 	for _, c := range g.covers {
 		g.post.attr(c.ID, bridge.Attr{Quality: bridge.Offline, Error: reason.Error(), Since: time.Now()})

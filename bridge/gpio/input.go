@@ -12,10 +12,13 @@ type input struct {
 	filter stable   // its period is zero if the kernel debounces
 	seq    uint32   // of the last event
 	clicks *clicker // nil: it is no button
+	meter  *meter   // nil: it counts nothing
 }
 
-func newInput(p pin) *input {
-	in := &input{pin: p}
+// newInput returns the input of a line that was taken. meter is that of its pin,
+// if it has one.
+func newInput(p pin, meter *meter) *input {
+	in := &input{pin: p, meter: meter}
 	if p.Clicks != nil {
 		in.clicks = &clicker{Clicks: *p.Clicks}
 	}
@@ -31,6 +34,9 @@ func (in *input) start(now time.Time) error {
 	in.filter.level, in.filter.raw, in.filter.due = on, on, time.Time{}
 	in.set(now, on, causeStart)
 	in.publish()
+	if in.meter != nil {
+		in.meter.start(on)
+	}
 	return nil
 }
 
@@ -40,6 +46,9 @@ func (in *input) event(now time.Time, e gpiochip.Event) error {
 	lost := e.LineSeq - in.seq - 1
 	in.seq = e.LineSeq
 	in.counters["edges"]++
+	if in.meter != nil {
+		in.meter.event(now, e, lost)
+	}
 	changed := in.filter.edge(now, e.Edge == gpiochip.Rising)
 	cause := causeInput
 	if lost > 0 {
@@ -65,6 +74,9 @@ func (in *input) due() time.Time {
 	if in.clicks != nil {
 		due = sooner(due, in.clicks.due)
 	}
+	if in.meter != nil {
+		due = sooner(due, in.meter.due())
+	}
 	return due
 }
 
@@ -84,7 +96,17 @@ func (in *input) expire(now time.Time) error {
 	if in.clicks != nil {
 		in.events(in.clicks.expire(now))
 	}
+	if in.meter != nil {
+		in.meter.expire(now)
+	}
 	return nil
+}
+
+// leave keeps what must be known when the line is watched again.
+func (in *input) leave(now time.Time) {
+	if in.meter != nil {
+		in.meter.leave(now)
+	}
 }
 
 // events tells what happened to a button. What cannot be told soon is not told:

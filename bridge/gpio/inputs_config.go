@@ -25,12 +25,16 @@ func (p Pin) inputSettings(at func(string) string, only func(Direction, string, 
 	only(Input, "debounce", p.Debounce != nil)
 	only(Input, "debounce_mode", p.DebounceMode != "")
 	only(Input, "clicks", p.Clicks != nil)
+	only(Input, "counter", p.Counter != nil)
 	errs := []error{oneOf(at("debounce_mode"), p.DebounceMode)}
 	if p.Debounce != nil {
 		errs = append(errs, checkDebounce(at("debounce"), *p.Debounce))
 	}
 	if p.Clicks != nil {
 		errs = append(errs, config.In(at("clicks"), p.Clicks.validate()))
+	}
+	if p.Counter != nil {
+		errs = append(errs, config.In(at("counter"), p.Counter.validate()))
 	}
 	return errors.Join(errs...)
 }

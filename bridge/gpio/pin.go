@@ -117,6 +117,13 @@ func (p *post) position(entity, value string) {
 	}})
 }
 
+// value publishes the state of a sensor.
+func (p *post) value(entity, value string) {
+	p.box.put(letter{p.base.State(entity), func(ctx context.Context) error {
+		return bridge.PublishState(ctx, p.client, p.base, entity, value)
+	}})
+}
+
 func (p *post) attr(entity string, a bridge.Attr) {
 	p.box.put(letter{p.base.Attr(entity), func(ctx context.Context) error {
 		return bridge.PublishAttr(ctx, p.client, p.base, entity, a)
