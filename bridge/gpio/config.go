@@ -65,6 +65,8 @@ type Pin struct {
 	DebounceMode DebounceMode   `yaml:"debounce_mode" doc:"of an input: stable (a state counts when it was still for the time of debounce; the default) or immediate (the first edge counts at once, and what follows must be still)"`
 	Clicks       *Clicks        `yaml:"clicks" doc:"of an input that is a button: tell press, release, single, double, triple, long and hold on …/event; {} is enough"`
 	Counter      *Counter       `yaml:"counter" doc:"of an input that is a meter: count its pulses, as the sensors …_total and …_rate"`
+	Measure      []Quantity     `yaml:"measure" doc:"of an input: frequency, duty or on_time, each a sensor …_frequency, …_duty (percent) or …_on_time (seconds in a window)"`
+	Window       time.Duration  `yaml:"window" doc:"over which time to measure, 10s if left out; longer than the periods of the signal"`
 
 	Drive   Drive   `yaml:"drive" doc:"of an output: push-pull, open-drain or open-source"`
 	Initial Initial `yaml:"initial" doc:"of an output: off, on, last (what it was before), inverted-last or hardware (what the line is found to be) from the first moment after a start; there is no other level between"`

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"edge/bridge"
@@ -112,6 +113,11 @@ func (p Pin) sensors() (all []bridge.Entity) {
 		class, unit := c.rate()
 		add(p.totalID(), "total", bridge.Entity{Class: c.class(), Unit: c.Unit, StateClass: bridge.TotalIncreasing, Command: true})
 		add(p.rateID(), "rate", bridge.Entity{Class: class, Unit: unit, StateClass: bridge.Measurement})
+	}
+	for _, q := range p.Measure {
+		e := quantities[q]
+		e.StateClass = bridge.Measurement
+		add(p.measureID(q), strings.ReplaceAll(string(q), "_", " "), e)
 	}
 	return all
 }

@@ -13,6 +13,7 @@ type input struct {
 	seq    uint32   // of the last event
 	clicks *clicker // nil: it is no button
 	meter  *meter   // nil: it counts nothing
+	dial   *dial    // nil: nothing is measured
 }
 
 // newInput returns the input of a line that was taken. meter is that of its pin,
@@ -21,6 +22,9 @@ func newInput(p pin, meter *meter) *input {
 	in := &input{pin: p, meter: meter}
 	if p.Clicks != nil {
 		in.clicks = &clicker{Clicks: *p.Clicks}
+	}
+	if len(p.Measure) > 0 {
+		in.dial = newDial(p.Pin, p.post)
 	}
 	return in
 }
@@ -37,6 +41,9 @@ func (in *input) start(now time.Time) error {
 	if in.meter != nil {
 		in.meter.start(on)
 	}
+	if in.dial != nil {
+		in.dial.start(now, on)
+	}
 	return nil
 }
 
@@ -48,6 +55,9 @@ func (in *input) event(now time.Time, e gpiochip.Event) error {
 	in.counters["edges"]++
 	if in.meter != nil {
 		in.meter.event(now, e, lost)
+	}
+	if in.dial != nil {
+		in.dial.event(now, e, lost)
 	}
 	changed := in.filter.edge(now, e.Edge == gpiochip.Rising)
 	cause := causeInput
@@ -77,6 +87,9 @@ func (in *input) due() time.Time {
 	if in.meter != nil {
 		due = sooner(due, in.meter.due())
 	}
+	if in.dial != nil {
+		due = sooner(due, in.dial.end)
+	}
 	return due
 }
 
@@ -98,6 +111,9 @@ func (in *input) expire(now time.Time) error {
 	}
 	if in.meter != nil {
 		in.meter.expire(now)
+	}
+	if in.dial != nil {
+		in.dial.expire(now)
 	}
 	return nil
 }

@@ -2,8 +2,12 @@ package gpio
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"edge/bridge"
 	"edge/internal/config"
 )
 
@@ -26,6 +30,7 @@ func (p Pin) inputSettings(at func(string) string, only func(Direction, string, 
 	only(Input, "debounce_mode", p.DebounceMode != "")
 	only(Input, "clicks", p.Clicks != nil)
 	only(Input, "counter", p.Counter != nil)
+	only(Input, "measure", len(p.Measure) > 0)
 	errs := []error{oneOf(at("debounce_mode"), p.DebounceMode)}
 	if p.Debounce != nil {
 		errs = append(errs, checkDebounce(at("debounce"), *p.Debounce))
@@ -35,6 +40,51 @@ func (p Pin) inputSettings(at func(string) string, only func(Direction, string, 
 	}
 	if p.Counter != nil {
 		errs = append(errs, config.In(at("counter"), p.Counter.validate()))
+	}
+	return errors.Join(append(errs, p.checkMeasure(at))...)
+}
+
+// Bounds of the window of what is measured.
+const (
+	minWindow     = time.Second
+	maxWindow     = time.Hour
+	defaultWindow = 10 * time.Second
+)
+
+// quantities are the sensors of what is measured.
+var quantities = map[Quantity]bridge.Entity{
+	Frequency: {Class: "frequency", Unit: "Hz"},
+	Duty:      {Unit: "%"},
+	OnTime:    {Class: "duration", Unit: "s"},
+}
+
+// measureID is what the sensor of a quantity is called.
+func (p Pin) measureID(q Quantity) string { return p.ID + "_" + string(q) }
+
+func (p Pin) window() time.Duration {
+	if p.Window == 0 {
+		return defaultWindow
+	}
+	return p.Window
+}
+
+func (p Pin) checkMeasure(at func(string) string) error {
+	var errs []error
+	for i, q := range p.Measure {
+		path := at(fmt.Sprintf("measure[%d]", i))
+		errs = append(errs, oneOf(path, q))
+		if slices.Contains(p.Measure[:i], q) {
+			errs = append(errs, config.Errorf(path, "%q is there already", q))
+		}
+		if q == "" {
+			errs = append(errs, config.Errorf(path, "must be one of %s", strings.Join(q.Values(), ", ")))
+		}
+	}
+	switch {
+	case p.Window != 0 && len(p.Measure) == 0:
+		errs = append(errs, config.Errorf(at("window"), "nothing is measured; set measure"))
+	case p.Window != 0 && (p.Window < minWindow || p.Window > maxWindow):
+		errs = append(errs, config.Errorf(at("window"), "%v is not between %v and %v", p.Window, minWindow, maxWindow))
 	}
 	return errors.Join(errs...)
 }

@@ -51,12 +51,22 @@ func TestValidateInputs(t *testing.T) {
 			"no number", counter(func(c *gpio.Counter) { c.PerUnit = math.NaN() }),
 			"counter.per_unit: NaN is not between 1e-09 and 1e+09",
 		},
+		{"measure", func(p *gpio.Pin) { p.Measure, p.Window = []gpio.Quantity{gpio.Duty, gpio.OnTime}, time.Second }, ""},
+		{
+			"measures", func(p *gpio.Pin) {
+				p.Measure, p.Window = []gpio.Quantity{gpio.Duty, "speed", "", gpio.Duty}, time.Millisecond
+			},
+			"measure[1]: \"speed\" is not one of frequency, duty, on_time\nmeasure[2]: must be one of frequency, duty, on_time\n" +
+				"measure[3]: \"duty\" is there already\nwindow: 1ms is not between 1s and 1h0m0s",
+		},
+		{"window of nothing", func(p *gpio.Pin) { p.Window = time.Second }, "window: nothing is measured; set measure"},
 		{
 			"an output", func(p *gpio.Pin) {
+				p.Measure = []gpio.Quantity{gpio.Duty}
 				p.Direction, p.DebounceMode = gpio.Output, gpio.Stable
 				clicks(func(*gpio.Clicks) {})(p)
 				counter(func(*gpio.Counter) {})(p)
-			}, "debounce_mode: only an input has it\nclicks: only an input has it\ncounter: only an input has it",
+			}, "debounce_mode: only an input has it\nclicks: only an input has it\ncounter: only an input has it\nmeasure: only an input has it",
 		},
 	} {
 		p := gpio.Pin{ID: "x", Pin: "GPIO17", Direction: gpio.Input}

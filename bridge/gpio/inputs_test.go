@@ -70,3 +70,21 @@ func TestClicks(t *testing.T) {
 		}
 	})
 }
+
+// TestMeasure has a signal of 50 Hz that is on for a fifth of the time.
+func TestMeasure(t *testing.T) {
+	cfg := boardConfig()
+	motion := &cfg.Pins[7]
+	motion.Debounce, motion.Window = new(time.Duration(0)), 2*time.Second
+	motion.Measure = []gpio.Quantity{gpio.Frequency, gpio.Duty, gpio.OnTime}
+	bubble(t, cfg, func(r rig) {
+		r.expect("motion", "OFF")
+		r.pulse(200, 4*time.Millisecond, 16*time.Millisecond)
+		r.expect("motion_frequency", "50")
+		r.expect("motion_duty", "20.0")
+		r.expect("motion_on_time", "0.400")
+		r.expect("motion_frequency", "0")
+		r.expect("motion_duty", "0")
+		r.expect("motion_on_time", "0.000")
+	})
+}
