@@ -16,6 +16,7 @@ import (
 type Config struct {
 	Debounce   time.Duration `yaml:"debounce" doc:"how long an input must be still before its new state counts, unless the pin says otherwise; 0s turns it off"`
 	Pins       []Pin         `yaml:"pins" doc:"the lines, each of which is an entity"`
+	Flapping   Flapping      `yaml:"flapping" doc:"when an input changes too often to be told"`
 	Interlocks []Interlock   `yaml:"interlocks" doc:"outputs of which only one may be on at a time"`
 	Covers     []Cover       `yaml:"covers" doc:"blinds, shutters, awnings and gates, each with an output for each direction"`
 }
@@ -165,13 +166,16 @@ func (Retrigger) Values() []string { return []string{Restart, Extend, Ignore} }
 // maxDebounce keeps a typing mistake from making an input deaf.
 const maxDebounce = time.Minute
 
-// DefaultConfig has no pins; inputs must be still for 10 ms.
-func DefaultConfig() Config { return Config{Debounce: 10 * time.Millisecond} }
+// DefaultConfig has no pins; inputs must be still for 10 ms, and change 100 times
+// a second at most for long.
+func DefaultConfig() Config {
+	return Config{Debounce: 10 * time.Millisecond, Flapping: Flapping{Changes: 1000, Window: 10 * time.Second}}
+}
 
 // Validate reports everything that is wrong with c, by paths such as
 // pins[1].bias. It does not look at the board.
 func (c Config) Validate() error {
-	errs := []error{checkDebounce("debounce", c.Debounce)}
+	errs := []error{checkDebounce("debounce", c.Debounce), config.In("flapping", c.Flapping.validate())}
 	if len(c.Pins) == 0 {
 		errs = append(errs, config.Errorf("pins", "there are none; name at least one"))
 	}

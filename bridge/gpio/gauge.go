@@ -164,7 +164,7 @@ func (d *dial) expire(now time.Time) {
 	for q, v := range values {
 		if slices.Contains(d.pin.Measure, q) && d.told[q] != v {
 			d.told[q] = v
-			d.post.value(d.pin.measureID(q), v)
+			d.post.scalar(d.pin.measureID(q), v)
 		}
 	}
 }

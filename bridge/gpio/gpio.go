@@ -134,7 +134,7 @@ func (b *Bridge) groups(post *post, begin map[string]pulse, present *presence) [
 				chip: p.Chip, debounce: b.cfg.Debounce, open: b.open, post: post,
 				log: b.log, commands: make(chan command), leases: make(chan *load), begin: begin, boot: b.boot,
 				present: present, departed: make(chan struct{}, 1),
-				nudge: make(chan struct{}, 1),
+				flapping: b.cfg.Flapping, nudge: make(chan struct{}, 1),
 			}
 			present.wake = append(present.wake, g.departed)
 			byChip[p.Chip] = g

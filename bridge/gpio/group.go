@@ -28,6 +28,7 @@ type group struct {
 	chip     string // label; empty for that of the header
 	pins     []Pin
 	debounce time.Duration
+	flapping Flapping
 	open     Opener
 	post     *post
 	log      *slog.Logger
@@ -107,6 +108,7 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 		return nil
 	}
 	in := newInput(held, g.meters[p.totalID()])
+	in.damper.Flapping, in.log, in.boot = g.flapping, g.log, g.boot
 	if cfg.Debounce == 0 {
 		in.filter = stable{period: p.debounce(g.debounce), immediate: p.DebounceMode == Immediate}
 	}
@@ -191,6 +193,9 @@ func (g *group) serve(ctx context.Context) error {
 // output there are none, but waiting for them tells when the chip goes.
 func watch(ctx context.Context, in *input, lines gpiochip.Lines, edges chan<- edge) error {
 	for {
+		if in != nil {
+			in.pace.step(ctx)
+		}
 		e, err := lines.ReadEvent(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -250,9 +255,13 @@ func (g *group) start(now time.Time) error {
 			return err
 		}
 	}
+	cause := causeStart
+	if g.begin == nil {
+		cause = causeBack
+	}
 	g.begin = nil
 	for _, in := range g.inputs {
-		if err := in.start(now); err != nil {
+		if err := in.start(now, cause); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package gpio
 
 import (
+	"log/slog"
 	"time"
 
 	"edge/internal/gpiochip"
@@ -14,6 +15,12 @@ type input struct {
 	clicks *clicker // nil: it is no button
 	meter  *meter   // nil: it counts nothing
 	dial   *dial    // nil: nothing is measured
+	damper damper
+
+	informed uint64 // edges that attr speaks of
+	pace     pace
+	log      *slog.Logger
+	boot     string // see bootID
 }
 
 // newInput returns the input of a line that was taken. meter is that of its pin,
@@ -29,14 +36,14 @@ func newInput(p pin, meter *meter) *input {
 	return in
 }
 
-// start tells what the line is.
-func (in *input) start(now time.Time) error {
+// start tells what the line is. cause is why it is watched from now on.
+func (in *input) start(now time.Time, cause string) error {
 	on, err := in.read()
 	if err != nil {
 		return err
 	}
 	in.filter.level, in.filter.raw, in.filter.due = on, on, time.Time{}
-	in.set(now, on, causeStart)
+	in.set(now, on, cause)
 	in.publish()
 	if in.meter != nil {
 		in.meter.start(on)
@@ -73,14 +80,14 @@ func (in *input) event(now time.Time, e gpiochip.Event) error {
 	}
 	in.passed(now, changed, cause)
 	if lost > 0 && !changed {
-		in.tell(nil)
+		in.hush(func() bool { return in.damper.tell(now) })
 	}
 	return nil
 }
 
 // due returns when expire has something to do; zero is never.
 func (in *input) due() time.Time {
-	due := in.filter.due
+	due := sooner(in.filter.due, in.damper.due())
 	if in.clicks != nil {
 		due = sooner(due, in.clicks.due)
 	}
@@ -106,6 +113,7 @@ func (in *input) expire(now time.Time) error {
 	if err := in.settle(now); err != nil {
 		return err
 	}
+	in.hush(func() bool { return in.damper.expire(now) })
 	if in.clicks != nil {
 		in.events(in.clicks.expire(now))
 	}
@@ -135,9 +143,14 @@ func (in *input) events(names []string) {
 	}
 }
 
-// settle ends the filter's wait, if it is over. The line has the last word.
+// settle ends the filter's wait, if it is over. The line has the last word, but
+// not in the middle of a storm of which only some edges are looked at.
 func (in *input) settle(now time.Time) error {
 	if in.filter.due.IsZero() || now.Before(in.filter.due) {
+		return nil
+	}
+	if in.pace.rests.Load() {
+		in.filter.due = now.Add(in.filter.period)
 		return nil
 	}
 	on, err := in.read()
@@ -163,6 +176,9 @@ func (in *input) audit(now time.Time) error {
 	if on != in.filter.raw {
 		in.passed(now, in.filter.edge(now, on), causeAudit)
 	}
+	if in.counters["edges"] != in.informed { // by edges that changed nothing
+		in.hush(func() bool { return in.damper.tell(now) })
+	}
 	return nil
 }
 
@@ -173,15 +189,49 @@ func (in *input) passed(now time.Time, changed bool, cause string) {
 	}
 	in.set(now, in.filter.level, cause)
 	in.counters["changes"]++
-	in.publish()
-	if in.clicks != nil {
+	in.hush(func() bool { return in.damper.change(now) })
+	if in.clicks != nil && !in.damper.muted {
 		in.events(in.clicks.edge(now, in.on))
+	}
+}
+
+// hush publishes the state if the damper says so, and says when the input begins
+// and ends to flap. Then its clicks begin anew: a press that goes on is none.
+func (in *input) hush(says func() bool) {
+	was := in.damper.muted
+	publish := says()
+	switch is := in.damper.muted; {
+	case is && !was:
+		in.counters["flaps"]++
+		in.log.Warn("input flaps: its state is published once a second at most", "pin", in.ID,
+			"changes", in.damper.n, "within", in.damper.Window)
+	case was && !is:
+		in.log.Info("input does not flap any more", "pin", in.ID)
+	}
+	if was != in.damper.muted && in.clicks != nil {
+		in.clicks = &clicker{Clicks: in.clicks.Clicks}
+	}
+	if publish {
+		in.publish()
 	}
 }
 
 func (in *input) publish() {
 	in.post.state(in.ID, in.on)
-	in.tell(nil)
+	in.inform()
+}
+
+// inform tells what there is beside the state.
+func (in *input) inform() {
+	in.informed = in.counters["edges"]
+	in.extra = make(map[string]any)
+	if in.boot != "" {
+		in.extra["boot"] = in.boot
+	}
+	if in.damper.muted {
+		in.extra["flapping"] = true
+	}
+	in.tell(in.extra)
 }
 
 // gone returns err if it says that the lines are lost. Any other error

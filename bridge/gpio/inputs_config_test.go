@@ -88,6 +88,22 @@ func wantErrors(t *testing.T, name string, cfg gpio.Config, want string) {
 	}
 }
 
+func TestValidateFlapping(t *testing.T) {
+	for _, tt := range []struct {
+		flapping gpio.Flapping
+		want     string
+	}{
+		{gpio.Flapping{}, ""},
+		{gpio.DefaultConfig().Flapping, ""},
+		{gpio.Flapping{Changes: -1}, "flapping.changes: -1 is not between 0 and 1000000"},
+		{gpio.Flapping{Changes: 5}, "flapping.window: 0s is not between 1s and 1h"},
+	} {
+		cfg := boardConfig()
+		cfg.Flapping = tt.flapping
+		wantErrors(t, "flapping", cfg, tt.want)
+	}
+}
+
 // TestValidateSensors has a pin that is called like a sensor of another.
 func TestValidateSensors(t *testing.T) {
 	c := new(gpio.Counter)

@@ -162,7 +162,7 @@ func TestLostEdges(t *testing.T) {
 		post: &post{"edge/pi/x", nil, newOutbox()},
 	}}
 	now := time.Unix(1000, 0)
-	if err := in.start(now); err != nil {
+	if err := in.start(now, causeStart); err != nil {
 		t.Fatal(err)
 	}
 	chip.Drive(0, true)

@@ -171,7 +171,7 @@ func (m *meter) attr() bridge.Attr {
 func (m *meter) tellTotal() { m.post.attr(m.pin.totalID(), m.attr()) }
 
 func (m *meter) tellRate() {
-	m.post.value(m.pin.rateID(), significant(m.rate.hourly/m.PerUnit))
+	m.post.scalar(m.pin.rateID(), significant(m.rate.hourly/m.PerUnit))
 }
 
 // total is what so many pulses are in units.

@@ -15,6 +15,7 @@ import (
 // Causes of a change, as they stand in attr.
 const (
 	causeStart   = "start"   // it was so, or was made so, when the bridge began
+	causeBack    = "back"    // so it was found when the chip was there again
 	causeInput   = "input"   // the line changed
 	causeAudit   = "re-read" // found by reading the line, not by an edge
 	causeCommand = "command"
@@ -114,13 +115,6 @@ func (p *post) scalar(entity, value string) {
 func (p *post) position(entity, value string) {
 	p.box.put(letter{p.base.Position(entity), func(ctx context.Context) error {
 		return bridge.PublishPosition(ctx, p.client, p.base, entity, value)
-	}})
-}
-
-// value publishes the state of a sensor.
-func (p *post) value(entity, value string) {
-	p.box.put(letter{p.base.State(entity), func(ctx context.Context) error {
-		return bridge.PublishState(ctx, p.client, p.base, entity, value)
 	}})
 }
 

@@ -48,7 +48,7 @@ func newWitness(t *rapid.T, filter stable, level bool) *witness {
 		Pin: Pin{ID: "x"}, lines: w.line, counters: map[string]uint64{},
 		post: &post{"edge/pi/x", nil, newOutbox()},
 	}}
-	w.must(w.in.start(w.now))
+	w.must(w.in.start(w.now, causeStart))
 	w.seen = []glimpse{{at: w.now.Add(-time.Hour), level: level}}
 	return w
 }
