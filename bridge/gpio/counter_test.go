@@ -15,6 +15,7 @@ import (
 	"edge/bridge"
 	"edge/bridge/bridgetest"
 	"edge/bridge/gpio"
+	"edge/internal/gpiochip"
 	"edge/internal/sim"
 )
 
@@ -159,6 +160,88 @@ func TestCounterChipGone(t *testing.T) {
 		cancel()
 		<-over
 		r.expect("m_total", "6")
+	})
+}
+
+// fullDisk is a broker that cannot save for a while.
+type fullDisk struct {
+	bridge.Client
+	full *atomic.Bool
+}
+
+var errFull = errors.New("no space left on device")
+
+func (d fullDisk) Publish(ctx context.Context, m bridge.Message) error {
+	if m.Topic == base.Saved("m_total") && d.full.Load() {
+		return errFull
+	}
+	return d.Client.Publish(ctx, m)
+}
+
+// TestCounterNotSaved has a disk that is full for a while: what is not saved is
+// not published, and the bridge goes on.
+func TestCounterNotSaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rig{t, sim.NewBoard(), new(bridgetest.Client)}
+		d := fullDisk{r.client, new(atomic.Bool)}
+		cfg := meterConfig(gpio.Counter{PerUnit: 1, Save: 10 * time.Second})
+		bridgetest.Run(t, d, gpio.New(base, cfg, log).WithChips(r.board.Open))
+		r.expect("m_total", "0")
+		d.full.Store(true)
+		r.send("m_total", "500")
+		if got := r.result("m_total"); got.Status != bridge.StatusError || !strings.Contains(got.Reason, "no space") {
+			t.Errorf("result %+v, want an error with its reason", got)
+		}
+		r.pulse(3, time.Second, time.Second)
+		r.attr("m_total", func(a bridge.Attr) bool { return a.Quality == bridge.Bad && strings.Contains(a.Error, "no space") })
+		r.expect("m", "ON") // the line is watched all the same
+		if m, _ := r.client.Retained(base.State("m_total")); string(m.Payload) != "0" {
+			t.Errorf("%s is published, and 0 are saved", m.Payload)
+		}
+		d.full.Store(false)
+		r.expect("m_total", "503")
+		r.attr("m_total", func(a bridge.Attr) bool { return a.Quality == bridge.Good })
+	})
+}
+
+// TestInputBack has the chip of an input go and come back, beside another one.
+func TestInputBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rig{t, sim.NewBoard(), new(bridgetest.Client)}
+		expander := sim.NewChip("pcf8574", make([]string, 8)...)
+		open := func(label string) (gpiochip.Chip, error) {
+			if label == "pcf8574" {
+				return expander.Open()
+			}
+			return r.board.Open(label)
+		}
+		cfg := boardConfig()
+		cfg.Pins = append(cfg.Pins, gpio.Pin{
+			ID: "tank", Chip: "pcf8574", Offset: new(2), Direction: gpio.Input,
+			Counter: &gpio.Counter{PerUnit: 1, Save: time.Second}, Measure: []gpio.Quantity{gpio.Duty},
+		})
+		bridgetest.Run(t, r.client, gpio.New(base, cfg, log).WithChips(open).WithBoot("b-1"))
+		r.attr("tank", func(a bridge.Attr) bool { return a.Cause == "start" })
+		expander.Drive(2, true)
+		r.expect("tank_total", "1")
+		expander.Unplug()
+		for _, id := range []string{"tank", "tank_total", "tank_rate", "tank_duty"} {
+			r.attr(id, func(a bridge.Attr) bool { return a.Quality == bridge.Offline })
+		}
+		expander.Replug()
+		for _, id := range []string{"tank", "tank_total", "tank_rate", "tank_duty"} {
+			a := r.attr(id, func(a bridge.Attr) bool { return a.Quality == bridge.Good })
+			if want := map[bool]string{true: "back"}[id == "tank"]; a.Cause != want {
+				t.Errorf("%s is back because of %q, want %q", id, a.Cause, want)
+			}
+		}
+		expander.Drive(2, false)
+		expander.Drive(2, true)
+		<-time.After(time.Second)
+		expander.Drive(2, false)
+		<-time.After(time.Second)
+		expander.Drive(2, true)
+		r.expect("tank_total", "2")
 	})
 }
 

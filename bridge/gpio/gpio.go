@@ -15,7 +15,9 @@
 //
 // What is promised of an input: its state is published at the start and when it
 // was stable; the last level of any storm is published; edges that the kernel
-// had to drop are counted as lost, and the line is read instead.
+// had to drop are counted as lost, and the line is read instead. Of a meter, the
+// total that is published was saved before: it does not go back, and what a power
+// cut takes from it is what was counted since the last save.
 //
 // The lines of one chip are taken together or not at all. When a chip goes, its
 // entities are offline until it is back; those on other chips go on. When all

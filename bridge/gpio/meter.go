@@ -65,7 +65,8 @@ func (m *meter) start(level bool) {
 		m.repeat()
 	}
 	m.tellRate()
-	m.tellTotal()
+	m.post.attr(m.pin.rateID(), bridge.Attr{})
+	m.post.attr(m.pin.totalID(), m.attr())
 }
 
 // repeat publishes what was saved last, behind that save.
@@ -167,8 +168,6 @@ func (m *meter) attr() bridge.Attr {
 	}
 	return a
 }
-
-func (m *meter) tellTotal() { m.post.attr(m.pin.totalID(), m.attr()) }
 
 func (m *meter) tellRate() {
 	m.post.scalar(m.pin.rateID(), significant(m.rate.hourly/m.PerUnit))

@@ -55,6 +55,7 @@ func stormConfig() gpio.Config {
 		case 0:
 			p.Debounce = new(time.Duration(0))
 			p.Clicks = &gpio.Clicks{Double: time.Second}
+			p.Counter = &gpio.Counter{PerUnit: 1, Save: time.Second}
 		case 1:
 			p.DebounceMode = gpio.Immediate
 		case 2:
@@ -140,6 +141,12 @@ func TestStormOnAllLines(t *testing.T) {
 		}
 		if n := strings.Count(logged.String(), "input flaps"); n != 7 {
 			t.Errorf("the log says %d times that an input flaps, want 7:\n%s", n, &logged)
+		}
+		for i := 0; i < 28; i += 4 {
+			total, _ := r.client.Retained(base.State(fmt.Sprintf("i%d_total", i)))
+			if want := (edges + 1) / 2; string(total.Payload) != fmt.Sprint(want) {
+				t.Errorf("i%d has counted %s pulses, want %d", i, total.Payload, want)
+			}
 		}
 		t.Logf("%d messages for %d edges", total, 28*edges)
 	})
