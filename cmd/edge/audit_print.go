@@ -44,7 +44,7 @@ func (a *app) printAudit(l auditLog) error {
 		return nil
 	}
 	if len(lines) == 0 {
-		fmt.Fprintf(a.err, "edge: nothing was changed yet, as far as %s knows\n", l.files()[1])
+		fmt.Fprintf(a.err, "edge: nothing was changed yet, as far as %s knows\n", l.trail().files()[1])
 		return nil
 	}
 	rows := [][]string{{"TIME", "WHO", "FROM", "WHAT", "ABOUT", "DETAIL", "OUTCOME"}}

@@ -44,8 +44,8 @@ func TestUserChanges(t *testing.T) {
 // left of a line.
 func TestAudit(t *testing.T) {
 	l := auditLog{dir: t.TempDir(), log: slog.New(slog.DiscardHandler)}
-	names := l.files()
-	old := bytes.Repeat([]byte("x"), maxAudit-200)
+	names := l.trail().files()
+	old := bytes.Repeat([]byte("x"), maxTrail-200)
 	if err := os.WriteFile(names[1], append(old, "\n{\"time\":\"20"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestAudit(t *testing.T) {
 		t.Errorf("the last line is %+v", lines[3])
 	}
 	for _, name := range names {
-		if st, err := os.Stat(name); err != nil || st.Size() > maxAudit || st.Mode().Perm() != 0o600 {
+		if st, err := os.Stat(name); err != nil || st.Size() > maxTrail || st.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", name, st, err)
 		}
 	}

@@ -35,16 +35,17 @@ type node struct {
 	rights   *privileges // to give up; nil keeps all
 	ownGuard bool        // start a guard, if none listens
 
-	plan    *plan
-	logins  *logins
-	server  server
-	client  bridge.Client
-	metrics *metrics.Server
-	bridges map[string]*running
-	asked   chan request
-	audit   auditLog
-	admin   *administrator
-	board   statusBoard
+	plan     *plan
+	logins   *logins
+	server   server
+	client   bridge.Client
+	metrics  *metrics.Server
+	bridges  map[string]*running
+	asked    chan request
+	audit    auditLog
+	recorder *recorder // of what outputs become
+	admin    *administrator
+	board    statusBoard
 }
 
 // A server is what a node needs of the broker.
@@ -136,6 +137,11 @@ func (n *node) run(ctx context.Context, p *plan) error {
 		return err
 	}
 	defer n.goOffline()
+	stopRecording, err := n.record()
+	if err != nil {
+		return err
+	}
+	defer stopRecording()
 	for _, name := range slices.Sorted(maps.Keys(p.bridges)) {
 		n.start(name)
 	}
@@ -205,6 +211,9 @@ func (n *node) obey(r request) reply {
 		return n.reloadUsers(r.by)
 	case denialsVerb:
 		return n.denials()
+	case outputsVerb:
+		n.recorder.flush()
+		return reply{OK: true}
 	}
 	return reply{Error: fmt.Sprintf("unknown request %q", r.verb)}
 }

@@ -66,6 +66,7 @@ explains the picture and the warnings.`,
 	cmd.Flags().BoolVar(&simulated, "demo", false, "the same as --sim")
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "draw again four times a second until Ctrl-C")
 	a.jsonFlag(cmd, "print one JSON object for the board, and one for each pin")
+	cmd.AddCommand(a.pinsLogCommand())
 	return cmd
 }
 

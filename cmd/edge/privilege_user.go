@@ -82,7 +82,7 @@ func (a *account) become(dirs []string) error {
 
 // hubNames are what names of files and folders in the hub's own directories begin
 // with; lost+found is in the root of a file system.
-var hubNames = []string{lockName, "users", "journal", "tls", controlName, guardName, "audit", "logins", "restore-", "lost+found"}
+var hubNames = []string{lockName, "users", "journal", "tls", controlName, guardName, "audit", outputsName, "logins", "restore-", "lost+found"}
 
 func isHubName(name string) bool {
 	return slices.ContainsFunc(hubNames, func(s string) bool { return strings.HasPrefix(name, s) })
