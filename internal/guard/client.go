@@ -34,7 +34,7 @@ type Client struct {
 	lines func(*os.File) gpiochip.Lines
 	zero  time.Time // of times that are durations
 
-	reaching sync.Mutex // held by who connects
+	reaching chan struct{} // full while somebody connects
 	tending  sync.WaitGroup
 	news     chan struct{} // the state may be another
 
@@ -55,7 +55,7 @@ func NewClient(path string, log *slog.Logger) *Client {
 func newClient(dial func() (wire, error), descend func(*os.File) gpiochip.Lines, log *slog.Logger) *Client {
 	return &Client{
 		log: log, dial: dial, lines: descend, zero: time.Now(),
-		news: make(chan struct{}, 1), open: make(map[*lines]bool),
+		reaching: make(chan struct{}, 1), news: make(chan struct{}, 1), open: make(map[*lines]bool),
 	}
 }
 
@@ -94,8 +94,8 @@ func (c *Client) state() State {
 // reach returns the connection to the guard, nil if there is none. Without eager, a
 // guard that could not be reached just now is not tried again.
 func (c *Client) reach(eager bool) *link {
-	c.reaching.Lock()
-	defer c.reaching.Unlock()
+	c.reaching <- struct{}{}
+	defer func() { <-c.reaching }()
 	c.mu.Lock()
 	l := c.link
 	if l != nil || c.ended || !eager && !c.tried.IsZero() && time.Since(c.tried) < again {

@@ -170,6 +170,7 @@ type cable struct {
 	here    chan struct{} // closed by this end
 	there   chan struct{}
 	once    *sync.Once
+	frozen  *atomic.Bool // whose end it is does not run: it neither writes nor reads
 }
 
 type parcel struct {
@@ -180,10 +181,18 @@ type parcel struct {
 func newCable() (a, b *cable) {
 	x, y := make(chan parcel, 300), make(chan parcel, 300)
 	left, right := make(chan struct{}), make(chan struct{})
-	return &cable{x, y, left, right, new(sync.Once)}, &cable{y, x, right, left, new(sync.Once)}
+	return &cable{x, y, left, right, new(sync.Once), new(atomic.Bool)}, &cable{y, x, right, left, new(sync.Once), new(atomic.Bool)}
 }
 
-func (c *cable) read() (frame, *os.File, error) {
+func (c *cable) read() (f frame, file *os.File, err error) {
+	f, file, err = c.receive()
+	for c.frozen.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	return f, file, err
+}
+
+func (c *cable) receive() (frame, *os.File, error) {
 	select {
 	case <-c.here:
 		return frame{}, nil, os.ErrClosed
@@ -203,6 +212,9 @@ func (c *cable) write(f frame, lines syscall.Conn) error {
 	b, err := f.encode()
 	if err != nil {
 		return err
+	}
+	if c.frozen.Load() {
+		return nil
 	}
 	p := parcel{}
 	if p.frame, err = decode(b); err != nil {
@@ -269,8 +281,11 @@ type house struct {
 	alive  func() // of the guard
 	stop   context.CancelFunc
 	done   chan error
-	cables []*cable // ends of the guard, by clients
 	main   *fakeProcess
+
+	mu     sync.Mutex
+	cables []*cable // ends of the guard
+	near   *cable   // the other end of the last one
 }
 
 type accepted struct {
@@ -333,8 +348,10 @@ func (h *house) as(who string) fakeChip { return fakeChip{h.chip.dir, who} }
 var quiet = slog.New(slog.DiscardHandler)
 
 // client returns a client that runs until stop is called.
-func (h *house) client() (c *Client, stop func()) {
-	c = newClient(h.dial, h.as("main").descend, quiet)
+func (h *house) client() (c *Client, stop func()) { return h.clientBy(h.dial) }
+
+func (h *house) clientBy(dial func() (wire, error)) (c *Client, stop func()) {
+	c = newClient(dial, h.as("main").descend, quiet)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -353,11 +370,23 @@ func (h *house) dial() (wire, error) {
 	near, far := newCable()
 	select {
 	case h.accept <- accepted{far, h.main}:
-		h.cables = append(h.cables, far)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.cables, h.near = append(h.cables, far), near
 		return near, nil
 	case <-time.After(time.Millisecond):
 		return nil, syscall.ECONNREFUSED
 	}
+}
+
+// cut ends all connections, as the end of their main process does.
+func (h *house) cut() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.cables {
+		c.Close()
+	}
+	h.cables = nil
 }
 
 // request asks c for line 17.

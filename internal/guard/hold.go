@@ -141,13 +141,16 @@ func (hs *holding) free(q request) bool {
 }
 
 // leave notes that the main process has closed lines at the levels that they are to
-// have.
+// have. Those of a chip that is gone are closed, or it could not go altogether.
 func (hs *holding) leave(q request, now time.Time) {
-	for _, h := range hs.all {
-		if h.used && h.same(q) {
-			h.used, h.left, h.since = false, true, now
+	hs.release(func(h *held) bool {
+		if !h.used || !h.same(q) {
+			return false
 		}
-	}
+		h.used, h.left, h.since = false, true, now
+		_, err := h.lines.Values(h.mask())
+		return errors.Is(err, gpiochip.ErrGone)
+	})
 }
 
 // disuse notes that no main process drives any line.

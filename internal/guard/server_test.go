@@ -42,7 +42,7 @@ func TestDeath(t *testing.T) {
 			h.set(l, 1)
 			time.Sleep(20 * time.Second)
 			h.main.dead.Store(true)
-			h.cables[0].Close() // so that no goodbye comes
+			h.cut() // so that no goodbye comes
 			l.Close()
 			stop()
 			story := "main requests 0, main sets 1, main sets 0, main sets 1, guard sets 0"
@@ -253,7 +253,7 @@ func TestGuardDies(t *testing.T) {
 		const story = "main requests 0, main sets 1, main sets 0, main sets 1, main sets 0, main sets 1"
 		h.wantStory(story)
 		h.main.dead.Store(true)
-		h.cables[len(h.cables)-1].Close()
+		h.cut()
 		h.wantStory(story + ", guard sets 0")
 		stop()
 		l.Close()
