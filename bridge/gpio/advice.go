@@ -1,6 +1,8 @@
 package gpio
 
 import (
+	"strings"
+
 	"edge/internal/gpiochip"
 )
 
@@ -38,7 +40,7 @@ func (p *HeaderPin) warnings(line gpiochip.LineInfo, boot BootState) []string {
 	var warnings []string
 	if p.Role != nil && p.Used && p.Consumer != p.Role.Consumer() {
 		busy := &gpiochip.BusyError{Chip: p.Chip, Line: line, Holder: p.Holder}
-		warnings = append(warnings, busy.Error()+".")
+		warnings = append(warnings, "L"+strings.TrimPrefix(busy.Error(), "l")+".")
 	}
 	if text := p.atPowerUp(boot); text != "" {
 		warnings = append(warnings, text)

@@ -99,7 +99,7 @@ func TestWarnings(t *testing.T) {
 		{"1-Wire", "GPIO4", gpio.Pin{Direction: gpio.Input}, "", []string{"dtoverlay=w1-gpio"}},
 		{"console", "GPIO14", high, "", []string{"The line toggles"}},
 		{"console's input", "GPIO15", gpio.Pin{Direction: gpio.Input}, "", []string{"Linux takes"}},
-		{"held", "GPIO22", gpio.Pin{Direction: gpio.Input}, "gpiomon", []string{`line 22 (GPIO22) of sim-header is held by "gpiomon": stop that one`}},
+		{"held", "GPIO22", gpio.Pin{Direction: gpio.Input}, "gpiomon", []string{`Line 22 (GPIO22) of sim-header is held by "gpiomon": stop that one`}},
 		{"ours", "GPIO22", gpio.Pin{Direction: gpio.Input}, "edge:x", nil},
 	} {
 		board := sim.NewBoard()

@@ -108,7 +108,6 @@ var drivers = []struct{ consumer, advice string }{
 	{"onewire", "that is 1-Wire: take dtoverlay=w1-gpio out of config.txt or give it another gpiopin=, or choose another line"},
 	{"w1", "that is 1-Wire: take dtoverlay=w1-gpio out of config.txt or give it another gpiopin=, or choose another line"},
 	{"sysfs", "that is an export of /sys/class/gpio: write the line's number into its unexport, or choose another line"},
-	{"edge:", "that is another edge: two hubs cannot have the same line"},
 }
 
 // advice says what can be done about a line that is held.
@@ -122,13 +121,17 @@ func (e *BusyError) advice() string {
 			return d.advice
 		}
 	}
+	stop := "stop that one"
+	if strings.HasPrefix(consumer, "edge:") {
+		stop = "that is another edge, and two hubs cannot have the same line: stop that one"
+	}
 	switch {
 	case e.Holder != nil:
-		return fmt.Sprintf("stop that one, as with kill %d, or choose another line", e.Holder.PID)
+		return fmt.Sprintf("%s, as with kill %d, or choose another line", stop, e.Holder.PID)
 	case consumer == "":
 		return "stop that one, such as an overlay in config.txt, or choose another line"
 	}
-	return "stop that one or choose another line; edge pins, run by root, says which process it is"
+	return stop + " or choose another line; edge pins, run by root, says which process it is"
 }
 
 // heldBy says who holds the line.

@@ -95,8 +95,9 @@ func TestBusyErrorSaysWhoAndWhat(t *testing.T) {
 		{"spi0 CS0", nil, `"spi0 CS0": that is a chip select of SPI: put dtparam=spi=off into config.txt, or choose another line`},
 		{"onewire@11", nil, `"onewire@11": that is 1-Wire: take dtoverlay=w1-gpio out of config.txt or give it another gpiopin=, or choose another line`},
 		{"sysfs", nil, `"sysfs": that is an export of /sys/class/gpio: write the line's number into its unexport, or choose another line`},
+		{"edge:door", nil, `"edge:door": that is another edge, and two hubs cannot have the same line: stop that one or choose another line; edge pins, run by root, says which process it is`},
 		{"edge:door", &Holder{os.Getpid(), "edge"}, `this process as "edge:door": two pins of the configuration are the same line`},
-		{"edge:door", &Holder{811, "edge"}, `edge (pid 811) as "edge:door": that is another edge: two hubs cannot have the same line`},
+		{"edge:door", &Holder{811, "edge"}, `edge (pid 811) as "edge:door": that is another edge, and two hubs cannot have the same line: stop that one, as with kill 811, or choose another line`},
 	} {
 		err := &BusyError{Chip: "pinctrl-rp1", Line: line(tt.consumer), Holder: tt.holder}
 		if want := "line 17 (GPIO17) of pinctrl-rp1 is held by " + tt.want; err.Error() != want {
