@@ -1,6 +1,8 @@
 package gpio
 
 import (
+	"cmp"
+	"fmt"
 	"strings"
 
 	"edge/internal/gpiochip"
@@ -16,6 +18,8 @@ const (
 	// "Raspberry Pi 4 Model B" datasheet, section 5.1.2, and the schematics of all
 	// models.
 	warnBoardPull = "The board pulls this line up with 1.8 kΩ: no bias is stronger, and an open input is high."
+
+	warnFunction = "Other hardware has this pin now (%s; commonly %s), and edge would take it from that: switch it off in config.txt, or choose another pin."
 
 	// HAT design guide, "ID EEPROM".
 	warnEEPROM = "The firmware looks here for the EEPROM of a HAT at each start: the line toggles."
@@ -41,6 +45,9 @@ func (p *HeaderPin) warnings(line gpiochip.LineInfo, boot BootState) []string {
 	if p.Role != nil && p.Used && p.Consumer != p.Role.Consumer() {
 		busy := &gpiochip.BusyError{Chip: p.Chip, Line: line, Holder: p.Holder}
 		warnings = append(warnings, "L"+strings.TrimPrefix(busy.Error(), "l")+".")
+	}
+	if p.Role != nil && p.Function != "" {
+		warnings = append(warnings, fmt.Sprintf(warnFunction, p.Function, cmp.Or(strings.Join(p.Alternates, ", "), "a function of the chip")))
 	}
 	if text := p.atPowerUp(boot); text != "" {
 		warnings = append(warnings, text)

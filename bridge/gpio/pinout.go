@@ -2,6 +2,7 @@ package gpio
 
 import (
 	"fmt"
+	"strings"
 
 	"edge/internal/gpiochip"
 )
@@ -28,6 +29,7 @@ type HeaderPin struct {
 	// an output without owner would become an input when it is given back.
 	Level string `json:"level,omitempty"`
 
+	Function   string   `json:"function,omitempty"` // alt0 to alt5 of a pin that other hardware has, where that can be seen
 	PowerUp    string   `json:"power_up,omitempty"` // the pull until software changes it
 	Alternates []string `json:"alternates,omitempty"`
 	Role       *Role    `json:"role,omitempty"`
@@ -97,7 +99,7 @@ func LookAt(open Opener, board Board, roles []Role, boot BootStates) (Header, er
 				return Header{}, fmt.Errorf("pin %d of the header: %w", i+1, err)
 			}
 			pin.describe(info, line)
-			pin.Level = level(chip, offset)
+			pin.Level, pin.Function = level(chip, offset), function(chip, offset)
 			if by, ok := holders[offset]; ok {
 				pin.Holder = &by
 			}
@@ -155,6 +157,19 @@ func level(chip gpiochip.Chip, offset uint32) string {
 		return "high"
 	}
 	return "low"
+}
+
+// function is empty of a pin that is the chip's own.
+func function(chip gpiochip.Chip, offset uint32) string {
+	m, ok := chip.(gpiochip.Muxer)
+	if !ok {
+		return ""
+	}
+	f, err := m.Function(offset)
+	if err != nil || !strings.HasPrefix(f, "alt") {
+		return ""
+	}
+	return f
 }
 
 // powerUp is what holds a line from power-up until software says otherwise: "Power-on

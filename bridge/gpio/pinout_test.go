@@ -1,6 +1,7 @@
 package gpio_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"edge/bridge/gpio"
+	"edge/internal/gpiochip"
 	"edge/internal/sim"
 )
 
@@ -122,6 +124,46 @@ func TestWarnings(t *testing.T) {
 		}
 		if !slices.EqualFunc(got, tt.want, strings.HasPrefix) {
 			t.Errorf("%s: warnings %q, want beginnings %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// muxed is a chip on which other hardware has some pins.
+type muxed struct {
+	gpiochip.Chip
+	functions map[uint32]string
+}
+
+func (m muxed) Function(offset uint32) (string, error) {
+	if f, ok := m.functions[offset]; ok {
+		return f, nil
+	}
+	return "", os.ErrPermission
+}
+
+func TestFunction(t *testing.T) {
+	open := func(label string) (gpiochip.Chip, error) {
+		chip, err := sim.NewBoard().Open(label)
+		return muxed{chip, map[uint32]string{2: "alt0", 3: "alt0", 22: "alt3", 17: "input"}}, err
+	}
+	cfg := gpio.Config{Pins: []gpio.Pin{
+		{ID: "sda", Pin: "GPIO3", Direction: gpio.Input}, {ID: "x", Pin: "GPIO22", Direction: gpio.Input}, {ID: "y", Pin: "GPIO17", Direction: gpio.Input},
+	}}
+	h, err := gpio.LookAt(open, gpio.Board{}, cfg.Roles("b"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pin, want := range map[int]struct{ function, warning string }{
+		3:  {"alt0", ""}, // nobody wants it
+		5:  {"alt0", "Other hardware has this pin now (alt0; commonly I2C1 SCL)"},
+		15: {"alt3", "Other hardware has this pin now (alt3; commonly a function of the chip)"},
+		11: {"", ""},
+		12: {"", ""},
+	} {
+		p := h.Pins[pin-1]
+		text := strings.Join(p.Warnings, "\n")
+		if p.Function != want.function || !strings.Contains(text, want.warning) || strings.Contains(text, "Other hardware") != (want.warning != "") {
+			t.Errorf("pin %d has the function %q and the warnings %q, want %+v", pin, p.Function, text, want)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func usage(p gpio.HeaderPin, side int) (name, alternates string) {
 	return name, "  " + alternates
 }
 
-// use is empty if nobody has the line and nobody wants it.
+// use is empty if nobody has the pin and nobody wants it.
 func use(p gpio.HeaderPin) string {
 	holder := cmp.Or(p.Consumer, "kernel")
 	if p.Holder != nil && (p.Consumer == "" || p.Consumer == p.Holder.Command) {
@@ -101,10 +101,10 @@ func use(p gpio.HeaderPin) string {
 		return string(p.Role.Direction) + " " + p.Role.String()
 	case p.Used:
 		return p.Direction + " " + holder
-	case p.Direction == gpio.Output:
+	case p.Direction == gpio.Output && p.Function == "":
 		return "output of nobody"
 	}
-	return ""
+	return p.Function
 }
 
 func cut(s string, width int) string {

@@ -110,7 +110,7 @@ func TestDrawHeader(t *testing.T) {
 			out(gpio.HeaderPin{Number: 1, Name: "GPIO17", Used: true, Consumer: "gpioset", Holder: &gpiochip.Holder{PID: 812, Command: "gpioset"}, Level: "high", PowerUp: gpio.PullDown}),
 			out(gpio.HeaderPin{Number: 2, Name: "GPIO8", Used: true, Consumer: "spi0 CS0", PowerUp: gpio.PullUp, Alternates: []string{"SPI0 CE0"}}),
 			out(gpio.HeaderPin{Number: 3, Name: "GPIO4", PowerUp: gpio.PullUp, Level: "low"}),
-			{Number: 4, Name: "GND"},
+			{Number: 4, Name: "GPIO2", GPIO: true, Direction: gpio.Input, Function: "alt0", Alternates: []string{"I2C1 SDA"}, PowerUp: gpio.PullUp},
 			out(gpio.HeaderPin{Number: 5, Name: "GPIO27", Used: true, PowerUp: gpio.PullDown, Warnings: []string{"Beware."}}),
 			out(gpio.HeaderPin{Number: 6, Name: "GPIO22", Used: true, Consumer: "a consumer with a long\x1bname", PowerUp: gpio.PullDown, Warnings: []string{"Beware."}}),
 		},
@@ -120,7 +120,7 @@ func TestDrawHeader(t *testing.T) {
 6 pins, lines of gpiochip0 (pinctrl-bcm2711)
 
 output gpioset (pid 812)  GPIO17 ↓●  1 │ 2  ·↑ GPIO8   output spi0 CS0
-        output of nobody   GPIO4 ↑○  3 │ 4     GND
+        output of nobody   GPIO4 ↑○  3 │ 4  ·↑ GPIO2   alt0  I2C1 SDA
            output kernel !GPIO27 ↓·  5 │ 6  ·↓ GPIO22! output a consumer with …
 
        ● high  ○ low  · not visible   ↑ ↓ pull at power-up   ! see below

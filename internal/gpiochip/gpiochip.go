@@ -38,6 +38,13 @@ type Leveler interface {
 	Level(offset uint32) (high bool, err error)
 }
 
+// A Muxer is a Chip that can tell what a pin is connected to: "input" and "output" are
+// the chip's own, "alt0" to "alt5" other hardware, from which a request takes the pin.
+// An error is as for Leveler.
+type Muxer interface {
+	Function(offset uint32) (string, error)
+}
+
 // Lines are the lines of one request, in its order: bit 0 of a mask is the
 // first line of the request. Values are logical: of a line that is active low,
 // true is the low level.

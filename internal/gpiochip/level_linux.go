@@ -27,9 +27,12 @@ var (
 
 var _ Leveler = (*chip)(nil)
 
-// Level implements Leveler for lines in use, for those who may read debugfs:
-// as a rule, root.
+// Level implements Leveler: for all lines where the chip's registers can be seen,
+// otherwise for lines in use, for those who may read debugfs: as a rule, root.
 func (c *chip) Level(offset uint32) (high bool, err error) {
+	if r, err := c.registers(offset); err == nil {
+		return r.level(offset), nil
+	}
 	info, err := c.Info()
 	if err != nil {
 		return false, err
