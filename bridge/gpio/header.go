@@ -1,6 +1,7 @@
 package gpio
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -52,7 +53,7 @@ func (b Board) place(pin string) (offset uint32, err error) {
 		return offset, nil
 	}
 	if n < 1 || n > b.Pins() {
-		return 0, fmt.Errorf("pin %d: the header of this board, a %s, has %d pins", n, b.Model, b.Pins())
+		return 0, fmt.Errorf("there is no pin %d on the header of this board (%s), which has %d", n, cmp.Or(b.Model, "of unknown model"), b.Pins())
 	}
 	offset, _ = gpioOffset(b.names()[n-1])
 	return offset, nil

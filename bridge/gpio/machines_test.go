@@ -261,3 +261,28 @@ func TestOpenLeavesStdin(t *testing.T) {
 		t.Errorf("descriptor 0 was %s and is %s", before, after)
 	}
 }
+
+// TestPlace finds pins by their numbers on headers of 40 and of 26 pins.
+func TestPlace(t *testing.T) {
+	old := Board{Model: "Raspberry Pi Model B Rev 1", layout: headerRev1[:]}
+	for _, tt := range []struct {
+		board  Board
+		pin    string
+		offset uint32
+		want   string // error
+	}{
+		{Board{}, "13", 27, ""},
+		{Board{}, "40", 21, ""},
+		{Board{}, "gpio22", 22, ""},
+		{old, "13", 21, ""},
+		{old, "3", 0, ""},
+		{old, "11", 17, ""},
+		{old, "GPIO27", 27, ""},
+		{old, "40", 0, "there is no pin 40 on the header of this board (Raspberry Pi Model B Rev 1), which has 26"},
+	} {
+		offset, err := tt.board.place(tt.pin)
+		if text := fmt.Sprint(err); offset != tt.offset || (err != nil) != (tt.want != "") || err != nil && text != tt.want {
+			t.Errorf("place(%s) on %q = %d, %s; want %d, %q", tt.pin, tt.board.Model, offset, text, tt.offset, tt.want)
+		}
+	}
+}

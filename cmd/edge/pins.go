@@ -41,8 +41,8 @@ func (a *app) pinsCommand() *cobra.Command {
   edge pins --json
   edge pins --sim                          the board of edge demo, on any machine`,
 		Long: `It looks and touches nothing: no line is requested and none changes. A level that
-cannot be seen without that is shown as a dot; root sees more. docs/pins.md
-explains the picture and the warnings.`,
+cannot be seen without that is shown as a dot: members of the group gpio see most,
+and root sees who holds what. docs/pins.md explains the picture and the warnings.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if boot && (watch || a.json) {
