@@ -38,7 +38,7 @@ bench: ## CPU time a message, beside other brokers (BENCH=short)
 fuzz: ## fuzz every decoder for FUZZTIME=30s
 	@build/fuzz $(FUZZTIME)
 
-proof: ## prove for hours that an acknowledgement means "on disk" (KILLS, CUTS, CRASHES, DECISIONS)
+proof: ## prove for hours that an acknowledgement means "on disk" (KILLS, CUTS, CRASHES, DECISIONS, CYCLES)
 	@build/proof
 
 rig: ## the tests on a real kernel with simulated GPIO lines, in QEMU (TESTFLAGS=-v)

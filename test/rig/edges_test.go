@@ -44,7 +44,7 @@ func TestEveryEdge(t *testing.T) {
 	seconds := time.Duration(number(t, "RIG_SECONDS", 3)) * time.Second
 	driven, err := h.agent.Drive(h.ctx, agent.Drive{Lines: inputLines(), Rate: 1000, For: seconds})
 	h.ok(err)
-	_, lost := h.accounts(driven.Edges + 1)
+	lost := h.accounts(driven.Edges + 1)
 	t.Logf("%d lines, %.0f edges/s each for %v: all %d edges are accounted for, %d as lost",
 		inputs, rate(driven), driven.Took.Round(time.Millisecond), inputs*(driven.Edges+1), lost)
 
@@ -52,7 +52,7 @@ func TestEveryEdge(t *testing.T) {
 	deaf, err := h.agent.Drive(h.ctx, agent.Drive{Lines: inputLines(), Edges: 300})
 	h.ok(err)
 	h.signal(syscall.SIGCONT)
-	_, lost = h.accounts(driven.Edges + deaf.Edges + 2)
+	lost = h.accounts(driven.Edges+deaf.Edges+2) - lost
 	t.Logf("%.0f edges/s each for %v while edge was stopped: all %d are accounted for, %d as lost",
 		rate(deaf), deaf.Took.Round(time.Millisecond), inputs*(deaf.Edges+1), lost)
 	if lost == 0 {
@@ -65,33 +65,35 @@ func rate(d agent.Driven) float64 { return float64(d.Edges) / d.Took.Seconds() }
 
 // accounts toggles each input once more, by which all edges before are told, and waits
 // until they add up to want for each; and for the last state.
-func (h *hub) accounts(want int) (edges, lost int) {
+// It returns how many edges were lost.
+func (h *hub) accounts(want int) (lost int) {
 	h.t.Helper()
 	for _, line := range inputLines() {
 		high := !h.level(line)
 		h.pull(line, high)
-		e, l := h.counted(line, want)
-		edges, lost = edges+e, lost+l
+		lost += h.counted(line, want)
 		h.await(topic(input(line)), map[bool]string{true: "ON", false: "OFF"}[high])
 	}
-	return edges, lost
+	return lost
 }
 
-// counted waits until the counters of an input account for so many edges.
-func (h *hub) counted(line, want int) (edges, lost int) {
+// counted waits until the counters of an input account for so many edges, and returns
+// how many of them were lost.
+func (h *hub) counted(line, want int) (lost int) {
 	h.t.Helper()
 	h.awaitThat(topic(input(line), "attr"), fmt.Sprintf("%d edges, counted or lost", want), func(payload string) bool {
 		var attr struct{ Counters struct{ Edges, Lost int } }
 		if err := json.Unmarshal([]byte(payload), &attr); err != nil {
 			h.t.Fatalf("attr is %q: %v", payload, err)
 		}
-		edges, lost = attr.Counters.Edges, attr.Counters.Lost
+		edges := attr.Counters.Edges
+		lost = attr.Counters.Lost
 		if edges+lost > want {
 			h.t.Fatalf("line %d: %d edges are counted and %d are said to be lost, of %d", line, edges, lost, want)
 		}
 		return edges+lost == want
 	})
-	return edges, lost
+	return lost
 }
 
 // TestStorm has all inputs bounce as fast as the emulated processor can. At the

@@ -35,18 +35,18 @@ func start(t *testing.T) *guest {
 	return g
 }
 
-// startBare starts a machine without a chip.
+// startBare starts a machine without a chip, beside those of other tests.
 func startBare(t *testing.T) *guest {
 	t.Helper()
 	if why := os.Getenv("RIG_SKIP"); why != "" {
 		t.Skip(why)
 	}
+	t.Parallel() // A machine uses one CPU.
 	img, err := theImage()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*patience)
-	t.Cleanup(cancel)
+	ctx := t.Context()
 	began := time.Now()
 	cfg := img.Config
 	cfg.Dir, cfg.Snapshot = t.TempDir(), img.snapshot+"/memory"

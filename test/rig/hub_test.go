@@ -3,6 +3,7 @@
 package rig
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -49,7 +50,9 @@ func newHub(t *testing.T, pins string) *hub {
 	t.Cleanup(func() {
 		h.client.Disconnect(0)
 		if t.Failed() {
-			log, err := h.agent.Read(h.ctx, logFile)
+			ctx, cancel := context.WithTimeout(context.Background(), patience) // The test's has ended.
+			defer cancel()
+			log, err := h.agent.Read(ctx, logFile)
 			t.Logf("edge's log (%v):\n%s", err, tail(log, 60))
 		}
 	})

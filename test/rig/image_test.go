@@ -55,7 +55,7 @@ var theImage = sync.OnceValues(func() (img image, err error) {
 
 // snapshotFormat is to be changed with the arguments of QEMU: a snapshot is only
 // good for the machine that it was taken of.
-const snapshotFormat = 1
+const snapshotFormat = 2
 
 // make boots a machine, and takes the snapshot when it is ready. The folder is there
 // whole or not at all.

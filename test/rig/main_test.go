@@ -13,7 +13,7 @@ import (
 
 // patience is how long a test waits for what must come, on a machine that
 // emulates another and has other things to do.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // The tests need a kernel that build/rig makes. Without it, and without an order
 // to skip them, they say so and are not run: what else is tested needs no virtual

@@ -18,6 +18,14 @@ const Port = 7777
 // Name is what the calls are registered as.
 const Name = "Agent"
 
+// Init is the guest's program, and Burn the argument with which it is one that works
+// whenever nothing else does. While the CPU is never idle, the guest's time is that of
+// what was done in it, and nothing else: not even that in which QEMU was waiting.
+const (
+	Init = "/init"
+	Burn = "burn"
+)
+
 // None is the argument or the result of a call that has none.
 type None struct{}
 
@@ -93,23 +101,25 @@ type Seen struct {
 	Changes []Change
 	Given   []Level       // by the kernel, at the request of programs, whether seen or not
 	Rounds  int           // how often all lines were looked at
-	Longest time.Duration // between two rounds
-	Time    time.Duration
+	Longest time.Duration // from one round to the next
 }
 
-// An Await waits for levels, for Within at most. A signal is sent first if Kill
-// has one.
+// An Await waits for levels, for Within at most. If Kill has a signal, that is sent
+// first, After a time.
 type Await struct {
 	Levels map[int]bool
 	Within time.Duration
 	Kill   Kill
+	After  time.Duration
 }
 
-// Awaited is how long an Await took from its beginning, or from the signal, until all
-// levels were right, and which lines were not at the end.
+// Awaited is how long an Await took from the signal until all levels were right,
+// and which lines were not at the end. Longest is the time between two looks at the
+// levels: what it is above some milliseconds the machine was not running.
 type Awaited struct {
-	Took  time.Duration
-	Wrong []int
+	Took    time.Duration
+	Longest time.Duration
+	Wrong   []int
 }
 
 // A Client calls the guest. Its methods may be called from several goroutines.

@@ -88,7 +88,7 @@ func (*Agent) Run(c agent.Command, exit *agent.Exit) error {
 // Start implements agent.Client.
 func (a *Agent) Start(c agent.Command, pid *int) error {
 	cmd := command(c)
-	log, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := openLog(c.Log)
 	if err != nil {
 		return err
 	}
@@ -108,6 +108,22 @@ func (a *Agent) Start(c agent.Command, pid *int) error {
 		p.exit = ended(cmd)
 	}()
 	return nil
+}
+
+// maxLog bounds a log in bytes: it takes memory.
+const maxLog = 4 << 20
+
+// openLog opens a log to write more to it. One that is too long begins anew.
+func openLog(path string) (*os.File, error) {
+	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := log.Stat(); err == nil && info.Size() > maxLog {
+		err = log.Truncate(0)
+		return log, err
+	}
+	return log, nil
 }
 
 // Kill implements agent.Client.

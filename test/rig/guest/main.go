@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/rpc"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -19,10 +20,18 @@ import (
 	"edge/test/rig/agent"
 )
 
-// Ready is the line on the console by which the host knows that it can go on.
+// processors is more than there are goroutines that work at a time.
+const processors = 8
+
+// ready is the line on the console by which the host knows that it can go on.
 const ready = "rig: ready"
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == agent.Burn {
+		burn()
+	}
+	// There is one CPU. What goes first must not wait for others of this process.
+	runtime.GOMAXPROCS(processors)
 	l, err := boot()
 	if err != nil {
 		fmt.Println("rig:", err)
@@ -34,6 +43,18 @@ func main() {
 	}
 	fmt.Println(ready)
 	server.Accept(l)
+}
+
+// burn works whenever nothing else does, for ever.
+func burn() {
+	runtime.LockOSThread()
+	idle := &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}
+	if err := unix.SchedSetAttr(0, idle, 0); err != nil {
+		fmt.Println("rig: burn:", err)
+		return
+	}
+	for { //nolint:revive // It is to be empty.
+	}
 }
 
 // boot makes of a bare kernel a system that listens.

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"edge/test/rig/agent"
 )
 
@@ -72,8 +74,9 @@ func (a *Agent) Seen(_ agent.None, seen *agent.Seen) error {
 }
 
 func (w *watch) run(lines []int, files []*os.File, last []bool) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if err := goFirst(); err != nil {
+		return err
+	}
 	start := time.Now()
 	for before, over := time.Duration(0), false; !over; w.seen.Rounds++ {
 		select {
@@ -81,6 +84,8 @@ func (w *watch) run(lines []int, files []*os.File, last []bool) error {
 			over = true // One more round sees all that was before.
 		default:
 		}
+		began := time.Since(start)
+		w.seen.Longest = max(w.seen.Longest, began-before)
 		for i, f := range files {
 			high, err := level(f)
 			if err != nil {
@@ -95,11 +100,24 @@ func (w *watch) run(lines []int, files []*os.File, last []bool) error {
 			}
 			w.seen.Changes = append(w.seen.Changes, agent.Change{Level: agent.Level{Line: lines[i], High: high}, At: time.Since(start)})
 		}
-		now := time.Since(start)
-		w.seen.Longest = max(w.seen.Longest, now-before)
-		w.seen.Time, before = now, now
+		before = began
+		pause(3 * (time.Since(start) - began)) // It must not have all of the CPU.
 	}
 	return nil
+}
+
+// goFirst has this goroutine run whenever it is ready, and anything else only
+// while it is not: there is one CPU, and it is to look at lines between any two steps of
+// the program under test.
+func goFirst() error {
+	runtime.LockOSThread() // and not unlocked: the thread ends with the goroutine
+	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0)
+}
+
+// pause leaves the CPU to others for d. The runtime's own sleep would come back too late.
+func pause(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&t, nil) // A signal ends it early.
 }
 
 // Await implements agent.Client.
@@ -112,13 +130,17 @@ func (a *Agent) Await(cfg agent.Await, out *agent.Awaited) error {
 	if err != nil {
 		return err
 	}
+	if err := goFirst(); err != nil {
+		return err
+	}
 	if cfg.Kill.PID != 0 {
+		pause(cfg.After)
 		if err := a.Kill(cfg.Kill, nil); err != nil {
 			return err
 		}
 	}
 	start := time.Now()
-	for {
+	for before := time.Duration(0); ; before = out.Took {
 		out.Wrong = out.Wrong[:0]
 		for i, f := range files {
 			high, err := level(f)
@@ -130,9 +152,11 @@ func (a *Agent) Await(cfg agent.Await, out *agent.Awaited) error {
 			}
 		}
 		out.Took = time.Since(start)
+		out.Longest = max(out.Longest, out.Took-before)
 		if len(out.Wrong) == 0 || out.Took > cfg.Within {
 			return nil
 		}
+		pause(time.Millisecond)
 	}
 }
 

@@ -68,9 +68,12 @@ func (m *monitor) run(command string, args map[string]any) (status string, err e
 			return "", fmt.Errorf("ask QEMU for %s: %w", command, err)
 		}
 		var answer struct {
-			Return struct{ Status string }
-			Error  *struct{ Desc string }
-			Event  string
+			Return struct {
+				Status string
+				Why    string `json:"error-desc"`
+			}
+			Error *struct{ Desc string }
+			Event string
 		}
 		if err := json.Unmarshal(line, &answer); err != nil {
 			return "", fmt.Errorf("ask QEMU for %s: %w", command, err)
@@ -79,6 +82,9 @@ func (m *monitor) run(command string, args map[string]any) (status string, err e
 		case answer.Error != nil:
 			return "", fmt.Errorf("QEMU refuses %s: %s", command, answer.Error.Desc)
 		case answer.Event == "":
+			if r := answer.Return; r.Why != "" {
+				return r.Status, fmt.Errorf("QEMU: %s", r.Why)
+			}
 			return answer.Return.Status, nil
 		}
 	}
