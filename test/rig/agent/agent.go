@@ -105,21 +105,20 @@ type Seen struct {
 }
 
 // An Await waits for levels, for Within at most. If Kill has a signal, that is sent
-// first, After a time.
+// first, After a time; with Ended, the program's end is waited for, too.
 type Await struct {
 	Levels map[int]bool
 	Within time.Duration
 	Kill   Kill
 	After  time.Duration
+	Ended  bool
 }
 
-// Awaited is how long an Await took from the signal until all levels were right,
-// and which lines were not at the end. Longest is the time between two looks at the
-// levels: what it is above some milliseconds the machine was not running.
+// Awaited is how long it took until all levels were right, from the signal or the end
+// that was waited for on, and which lines were not at last.
 type Awaited struct {
-	Took    time.Duration
-	Longest time.Duration
-	Wrong   []int
+	Took  time.Duration
+	Wrong []int
 }
 
 // A Client calls the guest. Its methods may be called from several goroutines.

@@ -134,13 +134,12 @@ func (a *Agent) Await(cfg agent.Await, out *agent.Awaited) error {
 		return err
 	}
 	if cfg.Kill.PID != 0 {
-		pause(cfg.After)
-		if err := a.Kill(cfg.Kill, nil); err != nil {
+		if err := a.end(cfg); err != nil {
 			return err
 		}
 	}
 	start := time.Now()
-	for before := time.Duration(0); ; before = out.Took {
+	for {
 		out.Wrong = out.Wrong[:0]
 		for i, f := range files {
 			high, err := level(f)
@@ -152,12 +151,27 @@ func (a *Agent) Await(cfg agent.Await, out *agent.Awaited) error {
 			}
 		}
 		out.Took = time.Since(start)
-		out.Longest = max(out.Longest, out.Took-before)
 		if len(out.Wrong) == 0 || out.Took > cfg.Within {
 			return nil
 		}
 		pause(time.Millisecond)
 	}
+}
+
+// end sends the signal of an Await.
+func (a *Agent) end(cfg agent.Await) error {
+	p, err := a.program(cfg.Kill.PID)
+	if err != nil {
+		return err
+	}
+	pause(cfg.After)
+	if err := p.cmd.Process.Signal(cfg.Kill.Signal); err != nil {
+		return err
+	}
+	if cfg.Ended {
+		<-p.done
+	}
+	return nil
 }
 
 func (s *sim) levelsOf(lines []int) ([]*os.File, error) {
