@@ -17,7 +17,7 @@ type bank struct {
 func newBank(pins []Pin, interlocks []Interlock) *bank {
 	b := new(bank)
 	for _, p := range pins {
-		if p.Direction == Output {
+		if p.Direction == Output && p.SoftPWM == nil {
 			b.loads = append(b.loads, &load{Pin: p})
 		}
 	}

@@ -18,6 +18,7 @@ type Config struct {
 	Pins       []Pin         `yaml:"pins" doc:"the lines, each of which is an entity"`
 	Flapping   Flapping      `yaml:"flapping" doc:"when an input changes too often to be told"`
 	Interlocks []Interlock   `yaml:"interlocks" doc:"outputs of which only one may be on at a time"`
+	PWM        []PWM         `yaml:"pwm" doc:"channels of PWM chips, each of which is a number from 0 to 100; for ordinary outputs there is soft_pwm"`
 	Covers     []Cover       `yaml:"covers" doc:"blinds, shutters, awnings and gates, each with an output for each direction"`
 }
 
@@ -82,6 +83,8 @@ type Pin struct {
 	MaxAge    time.Duration `yaml:"max_age" doc:"of an output: the greatest age of a command, which must then say when it was sent"`
 	Retrigger Retrigger     `yaml:"retrigger" doc:"of an output: what a timed ON does while another is running: restart its time, extend it, or ignore the newer one"`
 	Lease     Lease         `yaml:"lease" doc:"of an output: what must keep coming while it is on, or it becomes what safe says"`
+
+	SoftPWM *SoftPWM `yaml:"soft_pwm" doc:"of an output: makes it a number from 0 to 100 that this program switches on for a part of each period; its times are as exact as the program is scheduled, so it is for heaters, not for motors and lamps"`
 }
 
 // A Lease is what must keep coming while an output is not at rest.
@@ -176,7 +179,7 @@ func DefaultConfig() Config {
 // pins[1].bias. It does not look at the board.
 func (c Config) Validate() error {
 	errs := []error{checkDebounce("debounce", c.Debounce), config.In("flapping", c.Flapping.validate())}
-	if len(c.Pins) == 0 {
+	if len(c.Pins) == 0 && len(c.PWM) == 0 {
 		errs = append(errs, config.Errorf("pins", "there are none; name at least one"))
 	}
 	ids, lines := map[string]int{}, map[string]int{}
@@ -195,7 +198,7 @@ func (c Config) Validate() error {
 			lines[line] = i
 		}
 	}
-	return errors.Join(append(errs, c.checkInterlocks(), c.checkCovers(), c.checkNames(), c.checkSensors())...)
+	return errors.Join(append(errs, c.checkInterlocks(), c.checkCovers(), c.checkPWM(), c.checkNames(), c.checkSensors())...)
 }
 
 var validID = regexp.MustCompile(`^[a-z0-9_-]+$`)

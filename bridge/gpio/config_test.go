@@ -222,3 +222,88 @@ func TestValidateBounds(t *testing.T) {
 		}
 	}
 }
+
+// TestValidateCovers has what covers and PWM must not be.
+func TestValidateCovers(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*gpio.Config)
+		want   string // one line for each error
+	}{
+		{"good", func(*gpio.Config) {}, ""},
+		{"no outputs", func(c *gpio.Config) { c.Covers[0].Open, c.Covers[0].Close = "", "door" }, "covers[0].open: there is no output \"\"\ncovers[0].close: there is no output \"door\""},
+		{"one output", func(c *gpio.Config) { c.Covers[0].Close = "relay1" }, "covers[0].close: relay1 is already of cover blind"},
+		{"no times", func(c *gpio.Config) { c.Covers[0].OpenTime, c.Covers[0].DeadTime = 0, 0 }, "covers[0].dead_time: must be 15ms to 1m0s, not 0s\ncovers[0].open_time: must be 500ms to 30m0s, not 0s"},
+		{"two switches and overrun", func(c *gpio.Config) { c.Covers[0].Overrun = time.Second }, "covers[0].overrun: both ends have a switch, which stops the cover: leave it out"},
+		{"one switch", func(c *gpio.Config) { c.Covers[0].CloseSwitch = "button1" }, "covers[0].close_switch: button1 is at the other end already"},
+		{"no switch", func(c *gpio.Config) { c.Covers[0].CloseSwitch = "relay3" }, `covers[0].close_switch: there is no input "relay3"`},
+		{"class", func(c *gpio.Config) { c.Covers[0].Class = "roof" }, `covers[0].class: "roof" is not one of awning, blind, curtain, damper, door, garage, gate, shade, shutter, window`},
+		{"name of a pin", func(c *gpio.Config) { c.Covers[0].ID = "door" }, `covers[0].id: "door" is already a pin`},
+		{"begins on", func(c *gpio.Config) { c.Pins[0].Initial = gpio.On }, "covers[0].open: relay1 does not begin off: a cover does not move by itself"},
+		{"ends on", func(c *gpio.Config) { c.Pins[1].OnExit = gpio.Keep }, "covers[0].close: relay2 is left on: a cover stops when nobody tends it"},
+		{"does not stop", func(c *gpio.Config) { c.Pins[0].MinOn = time.Second }, "covers[0].open: relay1 has min_on: a cover must stop at any time"},
+		{"max_on", func(c *gpio.Config) { c.Pins[0].MaxOn = 20 * time.Second }, "covers[0].open: relay1 may be on for 20s only (max_on); the cover may need 24s"},
+		{
+			"in an interlock", func(c *gpio.Config) {
+				c.Interlocks = []gpio.Interlock{{Pins: []string{"relay1", "relay3"}, DeadTime: time.Second}}
+			},
+			"covers[0].open: relay1 is already in interlock 0; a cover has its own, with dead_time",
+		},
+		{
+			"another chip", func(c *gpio.Config) {
+				for i := range c.Pins {
+					if c.Pins[i].ID == "relay2" || c.Pins[i].ID == "button2" {
+						c.Pins[i].Pin, c.Pins[i].Chip, c.Pins[i].Offset = "", "pcf8574", new(i)
+					}
+				}
+			},
+			"covers[0].close: relay2 is on another chip than relay1: two chips cannot be switched as one\n" +
+				"covers[0].close_switch: button2 is on another chip than the outputs: a lost chip would leave the motor without its switch",
+		},
+		{"soft", func(c *gpio.Config) { c.Pins[2].SoftPWM = &gpio.SoftPWM{Period: time.Second} }, ""},
+		{"soft period", func(c *gpio.Config) { c.Pins[2].SoftPWM = new(gpio.SoftPWM) }, "pins[2].soft_pwm.period: must be 10ms to 1h0m0s, not 0s"},
+		{
+			"soft values", func(c *gpio.Config) {
+				c.Pins[2].SoftPWM = &gpio.SoftPWM{Period: time.Second, Min: 50, Max: 40, Initial: new(101.0), Safe: -1}
+			},
+			"pins[2].soft_pwm.safe: -1 is not between 0 and 100\npins[2].soft_pwm.initial: 101 is not between 0 and 100\npins[2].soft_pwm.max: 40 is less than min, 50",
+		},
+		{
+			"soft cover", func(c *gpio.Config) { c.Pins[0].SoftPWM = &gpio.SoftPWM{Period: time.Second} },
+			"covers[0].open: relay1 has soft_pwm, which keeps no interlock",
+		},
+		{
+			"soft input", func(c *gpio.Config) { c.Pins[4].SoftPWM = &gpio.SoftPWM{Period: time.Second} },
+			"pins[4].soft_pwm: button1 is no output",
+		},
+		{
+			"soft and the rest", func(c *gpio.Config) {
+				c.Pins[2].SoftPWM = &gpio.SoftPWM{Period: time.Second}
+				c.Pins[2].Initial, c.Pins[2].OnExit, c.Pins[2].MaxOn, c.Pins[2].Retrigger = gpio.Last, gpio.Keep, time.Hour, gpio.Extend
+				c.Interlocks = []gpio.Interlock{{Pins: []string{"relay3", "relay4"}, DeadTime: time.Second}}
+			},
+			"pins[2].soft_pwm: relay3 begins with the initial of soft_pwm; leave that of the pin out\n" +
+				"pins[2].soft_pwm: relay3 is off when nobody switches it: on_exit and safe of the pin must be off\n" +
+				"pins[2].soft_pwm: relay3 is switched in each period: max_on, min_on, min_off, per_minute and max_age have no meaning\n" +
+				"pins[2].soft_pwm: relay3 has a retrigger or a lease of outputs; soft_pwm has a lease of its own\n" +
+				"pins[2].soft_pwm: relay3 is in interlock 0: software PWM keeps no interlock",
+		},
+		{
+			"pwm", func(c *gpio.Config) {
+				c.PWM = []gpio.PWM{{ID: "blind", Channel: -1, Lease: -1}, {ID: "fan", Channel: 1, Frequency: 1}, {ID: "lamp", Channel: 1, Frequency: 1}}
+			},
+			"pwm[0].lease: -1ns is not between 0s and 168h0m0s\npwm[0].channel: -1 is no channel of a chip; they count from 0\n" +
+				"pwm[0].frequency: must be 0.1 to 10000000 Hz, not 0\npwm[2].channel: channel 1 is already PWM 1, \"fan\"\npwm[0].id: \"blind\" is already a cover",
+		},
+	} {
+		cfg := coverConfig(true)
+		tt.change(&cfg)
+		got := ""
+		if err := cfg.Validate(); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
+		}
+	}
+}

@@ -150,6 +150,7 @@ func (p Pin) unfit(cover Cover) (reasons []string) {
 	add(!off(string(p.Initial)) || !off(string(p.Warm)), "does not begin off: a cover does not move by itself")
 	add(!off(string(p.OnExit)) || !off(string(p.Safe)), "is left on: a cover stops when nobody tends it")
 	add(p.MinOn > 0, "has min_on: a cover must stop at any time")
+	add(p.SoftPWM != nil, "has soft_pwm, which keeps no interlock")
 	add(p.Retrigger != "", "has retrigger, which is of timed commands; it takes none of its own")
 	add(p.MaxOn > 0 && p.MaxOn < cover.longest(), "may be on for %v only (max_on); the cover may need %v", p.MaxOn, cover.longest())
 	return reasons
@@ -189,6 +190,12 @@ func (c Config) checkNames() error {
 			errs = append(errs, config.Errorf(fmt.Sprintf("covers[%d].id", i), "%q is already %s", cover.ID, what))
 		}
 		taken[cover.ID] = "a cover"
+	}
+	for i, p := range c.PWM {
+		if what, is := taken[p.ID]; is && p.ID != "" {
+			errs = append(errs, config.Errorf(fmt.Sprintf("pwm[%d].id", i), "%q is already %s", p.ID, what))
+		}
+		taken[p.ID] = "a PWM channel"
 	}
 	return errors.Join(errs...)
 }

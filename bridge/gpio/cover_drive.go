@@ -39,8 +39,12 @@ func (g *group) input(id string) *input {
 	return g.inputs[i]
 }
 
-// steer takes a command if it is for a cover, or for an output of one.
+// steer takes a command if it is for a cover or an output of one, or for an output
+// with software PWM.
 func (g *group) steer(cmd command) (taken bool, err error) {
+	if s := g.soft(cmd.entity); s != nil {
+		return true, g.dim(time.Now(), s, cmd)
+	}
 	for _, c := range g.covers {
 		switch cmd.entity {
 		case c.ID:
@@ -160,7 +164,7 @@ func (g *group) halt(now time.Time, c *cover) error {
 	return errors.Join(errs...)
 }
 
-// roll looks after the covers, whatever has happened.
+// roll looks after the covers and the software PWM, whatever has happened.
 func (g *group) roll(now time.Time) error {
 	for _, c := range g.covers {
 		c.look(now)
@@ -183,7 +187,7 @@ func (g *group) roll(now time.Time) error {
 		c.rest()
 		c.tell(now)
 	}
-	return nil
+	return g.runSofts(now)
 }
 
 // coversDue returns when a cover is to be looked at; zero is never.

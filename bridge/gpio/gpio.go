@@ -34,6 +34,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"edge/bridge"
+	"edge/internal/pwm"
 )
 
 // A Bridge carries GPIO lines to the broker.
@@ -42,6 +43,7 @@ type Bridge struct {
 	cfg  Config
 	log  *slog.Logger
 	open Opener
+	tree pwm.Tree
 	boot string          // see bootID
 	lost map[string]bool // chips that a Run has lost: their outputs begin at rest; used by Run alone
 }
@@ -51,7 +53,7 @@ var _ bridge.Bridge = (*Bridge)(nil)
 // New returns a bridge that speaks under base, to the lines of this machine. It
 // opens nothing. The configuration must be valid.
 func New(base bridge.Base, cfg Config, log *slog.Logger) *Bridge {
-	return &Bridge{base, cfg, log, Open, bootID(), make(map[string]bool)}
+	return &Bridge{base, cfg, log, Open, pwm.Sysfs(pwm.Root), bootID(), make(map[string]bool)}
 }
 
 // WithChips returns a bridge that gets its chips from open, such as those of a
@@ -59,6 +61,13 @@ func New(base bridge.Base, cfg Config, log *slog.Logger) *Bridge {
 func (b *Bridge) WithChips(open Opener) *Bridge {
 	with := *b
 	with.open = open
+	return &with
+}
+
+// WithPWM returns a bridge that finds PWM chips in tree.
+func (b *Bridge) WithPWM(tree pwm.Tree) *Bridge {
+	with := *b
+	with.tree = tree
 	return &with
 }
 
@@ -86,7 +95,7 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 		return err
 	}
 	present := newPresence()
-	groups := b.groups(post, begin, present)
+	groups, dimmers := b.groups(post, begin, present), b.dimmers(post)
 	for _, g := range groups {
 		g.addCovers(b.cfg.Covers, covers)
 		g.bank.restore(locked)
@@ -106,7 +115,7 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 		}
 	}
 	// Who sees `online` may command at once. A command waits for its group.
-	if err := c.Subscribe(ctx, b.base.Set("+"), handler(ctx, groups, post)); err != nil {
+	if err := c.Subscribe(ctx, b.base.Set("+"), handler(ctx, takers(groups, dimmers), post)); err != nil {
 		return err
 	}
 	for _, g := range groups {
@@ -121,6 +130,9 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 	w.Go(func() error { return post.box.run(ctx) })
 	for _, g := range groups {
 		w.Go(func() error { return g.tend(ctx, up) })
+	}
+	for _, d := range dimmers {
+		w.Go(func() error { return d.tend(ctx) })
 	}
 	return w.Wait()
 }
@@ -190,6 +202,9 @@ func (b *Bridge) device() bridge.Device {
 		if _, is := b.cfg.cover(p.ID); p.Direction == Output && !is {
 			e.Kind, e.Command = bridge.Switch, true
 		}
+		if p.SoftPWM != nil {
+			e = percent(p.ID, p.Name)
+		}
 		if p.Clicks != nil {
 			e.Events = p.Clicks.events()
 		}
@@ -197,6 +212,9 @@ func (b *Bridge) device() bridge.Device {
 	}
 	for _, c := range b.cfg.Covers {
 		d.Entities = append(d.Entities, bridge.Entity{ID: c.ID, Name: c.Name, Kind: bridge.Cover, Class: string(c.Class), Command: true})
+	}
+	for _, p := range b.cfg.PWM {
+		d.Entities = append(d.Entities, percent(p.ID, p.Name))
 	}
 	return d
 }
@@ -215,7 +233,7 @@ func (b *Bridge) takeAny(groups []*group) (*atomic.Int32, error) {
 		up.Add(1)
 	}
 	err := errors.Join(errs...)
-	if up.Load() == 0 {
+	if up.Load() == 0 && len(groups) > 0 {
 		return nil, err
 	}
 	if err != nil {
@@ -259,22 +277,30 @@ func (g *group) tend(ctx context.Context, up *atomic.Int32) error {
 	}
 }
 
-// handler takes commands to the group that has the output.
-func handler(ctx context.Context, groups []*group, post *post) func(bridge.Message) {
-	outputs := make(map[string]*group)
+// takers returns who takes the commands to an entity.
+func takers(groups []*group, dimmers []*dimmer) map[string]chan<- command {
+	takers := make(map[string]chan<- command)
 	for _, g := range groups {
 		for _, p := range g.pins {
 			if p.Direction == Output {
-				outputs[p.ID] = g
+				takers[p.ID] = g.commands
 			}
 			if p.Counter != nil {
 				outputs[p.totalID()] = g
 			}
 		}
 		for _, c := range g.covers {
-			outputs[c.ID] = g
+			takers[c.ID] = g.commands
 		}
 	}
+	for _, d := range dimmers {
+		takers[d.ID] = d.commands
+	}
+	return takers
+}
+
+// handler gives commands to who takes them.
+func handler(ctx context.Context, takers map[string]chan<- command, post *post) func(bridge.Message) {
 	return func(m bridge.Message) {
 		at := m.Received
 		if at.IsZero() {
@@ -289,9 +315,9 @@ func handler(ctx context.Context, groups []*group, post *post) func(bridge.Messa
 		if err == nil && cmd.At.IsZero() {
 			cmd.At, err = sentAt(m)
 		}
-		g := outputs[entity]
+		taker := takers[entity]
 		switch {
-		case g == nil:
+		case taker == nil:
 			post.refuse(entity, cmd.ID, "there is no output of this name")
 		case m.Retain:
 			post.refuse(entity, cmd.ID, "the command was retained, so it may be stale; send it without retain")
@@ -300,7 +326,7 @@ func handler(ctx context.Context, groups []*group, post *post) func(bridge.Messa
 		default:
 			select {
 			case <-ctx.Done():
-			case g.commands <- command{Command: cmd, entity: entity, from: m.From, at: at}:
+			case taker <- command{Command: cmd, entity: entity, from: m.From, at: at}:
 			}
 		}
 	}

@@ -43,6 +43,7 @@ type group struct {
 
 	nudge  chan struct{} // something that a cover waits for has come
 	covers []*cover
+	softs  []*soft
 
 	taken   bool
 	lost    bool // it was taken, and is gone
@@ -103,6 +104,10 @@ func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
 		g.begin[p.ID] = pulse{on: v == 1}
 	}
 	held := pin{Pin: p, lines: lines, post: g.post, counters: g.guard.counters()}
+	if p.SoftPWM != nil {
+		g.softs = append(g.softs, newSoft(p, lines, g.post))
+		return nil
+	}
 	if p.Direction == Output {
 		g.outputs = append(g.outputs, &output{pin: held, load: g.bank.find(p.ID), boot: g.boot, kept: g.bank.find(p.ID).lockout})
 		return nil
@@ -159,6 +164,7 @@ func (g *group) release() {
 		}
 		o.lines.Close()
 	}
+	g.releaseSofts()
 	for _, in := range g.inputs {
 		in.leave(time.Now())
 		in.lines.Close()
@@ -184,6 +190,9 @@ func (g *group) serve(ctx context.Context) error {
 	}
 	for _, o := range g.outputs {
 		w.Go(func() error { return watch(ctx, nil, o.lines, edges) })
+	}
+	for _, s := range g.softs {
+		w.Go(func() error { return watch(ctx, nil, s.lines, edges) })
 	}
 	w.Go(func() error { return g.own(ctx, edges) })
 	return w.Wait()
@@ -268,6 +277,11 @@ func (g *group) start(now time.Time) error {
 	for _, c := range g.covers {
 		c.begin(now, g)
 	}
+	for _, s := range g.softs {
+		if err := s.put(now, s.dial, g.guard.cause()); gone(err) != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -331,6 +345,9 @@ func (g *group) idle(now time.Time) time.Duration {
 	}
 	until(g.bank.due())
 	g.coversDue(until)
+	for _, s := range g.softs {
+		until(s.nextDue())
+	}
 	for _, in := range g.inputs {
 		until(in.due())
 	}
@@ -358,6 +375,11 @@ func (g *group) expire(now time.Time) error {
 func (g *group) audit(now time.Time) error {
 	for _, o := range g.outputs {
 		if err := o.audit(); err != nil {
+			return err
+		}
+	}
+	for _, s := range g.softs {
+		if err := s.audit(); err != nil {
 			return err
 		}
 	}

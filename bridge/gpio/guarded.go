@@ -54,8 +54,15 @@ func (t *takeover) counters() map[string]uint64 {
 // alive shows the guard that the owner lives, and returns when it must do so again.
 func (g *group) alive() time.Duration {
 	next := audit
+	lines := make([]gpiochip.Lines, 0, len(g.outputs)+len(g.softs))
 	for _, o := range g.outputs {
-		if l, ok := o.lines.(guard.Guarded); ok {
+		lines = append(lines, o.lines)
+	}
+	for _, s := range g.softs {
+		lines = append(lines, s.lines)
+	}
+	for _, l := range lines {
+		if l, ok := l.(guard.Guarded); ok {
 			next = min(next, l.Alive())
 		}
 	}

@@ -87,7 +87,7 @@ func portOf(name string) string {
 	return path.Base(name)
 }
 
-// sameLines finds GPIO lines that two bridges want. Whether two pins are one
+// sameLines finds GPIO lines and PWM channels that two bridges want. Whether two pins are one
 // line is known to the bridge: it refuses a configuration that has both.
 func sameLines(first, second gpio.Config) []string {
 	var paths []string
@@ -95,6 +95,13 @@ func sameLines(first, second gpio.Config) []string {
 		for _, p := range first.Pins {
 			if field, same := sameLine(p, q); same {
 				paths = append(paths, fmt.Sprintf("pins[%d].%s", i, field))
+			}
+		}
+	}
+	for i, q := range second.PWM {
+		for _, p := range first.PWM {
+			if p.Channel == q.Channel && p.Chip == q.Chip {
+				paths = append(paths, fmt.Sprintf("pwm[%d].channel", i))
 			}
 		}
 	}
