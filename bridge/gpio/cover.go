@@ -37,6 +37,7 @@ type cover struct {
 
 	moving *atomic.Bool // what is saved says that it moves; nil: it says where it rests
 	nudge  chan struct{}
+	by     *command  // the last one that it has followed
 	start  *command  // that waits until moving is saved
 	until  time.Time // when it waits no longer
 
@@ -210,11 +211,22 @@ func (c *cover) tell(now time.Time) {
 	}
 	if turned {
 		c.post.scalar(c.ID, state)
+		ch := change(state, c.cause, c.doing())
+		ch.Why = trouble
+		c.post.change(c.ID, ch)
 	}
 	if turned || trouble != c.said[2] {
 		c.post.attr(c.ID, c.attr(trouble))
 	}
 	c.said[0], c.said[2] = state, trouble
+}
+
+// doing returns whose doing it is what the cover does; nil is nobody's.
+func (c *cover) doing() *command {
+	if c.cause != causeCommand {
+		return nil
+	}
+	return c.by
 }
 
 // trouble returns what is wrong with the cover or its lines; empty if nothing is.

@@ -69,7 +69,7 @@ func (g *group) move(now time.Time, c *cover, cmd command) error {
 		return nil
 	}
 	c.give("a later command has replaced it")
-	c.goal, c.cause, c.fault = to, causeCommand, ""
+	c.goal, c.cause, c.fault, c.by = to, causeCommand, "", &cmd
 	switch {
 	case to == nil:
 		err := g.halt(now, c)
@@ -157,7 +157,7 @@ func (g *group) halt(now time.Time, c *cover) error {
 	var errs []error
 	for _, o := range c.outputs {
 		if o.on || o.load.to.on {
-			errs = append(errs, o.turn(turn{load: o.load, cause: c.cause}))
+			errs = append(errs, o.turn(turn{load: o.load, cause: c.cause, why: c.fault, of: c.doing()}))
 		}
 	}
 	c.look(now)

@@ -236,6 +236,32 @@ func TestCoverTurns(t *testing.T) {
 	})
 }
 
+// TestCoverChanges has the cover and its outputs tell what they become, and whose
+// doing it was.
+func TestCoverChanges(t *testing.T) {
+	covered(t, coverConfig(false), 0, func(r rig, _ *blind) {
+		r.say(anna, "blind", `{"value":"OPEN","id":7}`)
+		time.Sleep(time.Minute)
+		r.say(otto, "blind", `{"value":"CLOSE","id":8}`)
+		time.Sleep(2 * time.Second)
+		r.say(anna, "blind", `{"value":"STOP","id":9}`)
+		for entity, changes := range map[string][]string{
+			"blind": {
+				"stopped start [] / ", "opening command [] anna/phone 7", "open position [] / ",
+				"closing command [] otto/phone 8", "stopped command [] anna/phone 9",
+			},
+			"relay1": {"OFF start [] / ", "ON command [] anna/phone 7", "OFF position [] / "},
+			"relay2": {"OFF start [] / ", "ON command [] otto/phone 8", "OFF command [] anna/phone 9"},
+		} {
+			for _, want := range changes {
+				if got := r.told(entity); got != want {
+					r.Errorf("%s tells %q, want %q", entity, got, want)
+				}
+			}
+		}
+	})
+}
+
 // TestCoverBounds has what protects an output stop the cover, too.
 func TestCoverBounds(t *testing.T) {
 	cfg := coverConfig(false)

@@ -278,7 +278,7 @@ func (g *group) start(now time.Time) error {
 		c.begin(now, g)
 	}
 	for _, s := range g.softs {
-		if err := s.put(now, s.dial, g.guard.cause()); gone(err) != nil {
+		if err := s.put(now, s.dial, g.guard.cause(), nil); gone(err) != nil {
 			return err
 		}
 	}

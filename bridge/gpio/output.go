@@ -132,16 +132,23 @@ func (o *output) publish() {
 	o.tell(o.extra)
 }
 
+// change returns what is told of a change to value; by may be nil.
+func change(value, cause string, by *command) bridge.Change {
+	c := bridge.Change{Time: time.Now(), Value: value, Cause: cause}
+	if by != nil {
+		c.User, c.Client, c.ID = by.from.User, by.from.Client, by.ID
+	}
+	return c
+}
+
 // log tells of a change after t.
 func (o *output) log(t turn) {
-	c := bridge.Change{Time: time.Now(), Value: state(o.on), Cause: t.cause, Why: t.why}
 	by := t.cmd
 	if by == nil {
 		by = t.of
 	}
-	if by != nil {
-		c.User, c.Client, c.ID = by.from.User, by.from.Client, by.ID
-	}
+	c := change(state(o.on), t.cause, by)
+	c.Why = t.why
 	if t.relocks() && o.load.lockout != nil {
 		c.Why = o.load.lockout.String()
 	}

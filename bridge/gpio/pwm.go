@@ -27,6 +27,7 @@ type dimmer struct {
 type told struct {
 	id       string
 	post     *post
+	shown    string
 	since    time.Time
 	ends     time.Time // when it changes by itself; zero: never
 	cause    string
@@ -89,7 +90,7 @@ func (d *dimmer) serve(ctx context.Context) error {
 		return err
 	}
 	defer d.leave(c)
-	d.tell(time.Now(), d.dial, causeStart)
+	d.tell(time.Now(), d.dial, causeStart, nil)
 	audits := time.NewTicker(audit)
 	defer audits.Stop()
 	timer := time.NewTimer(audit)
@@ -136,7 +137,7 @@ func (d *dimmer) execute(now time.Time, c *pwm.Channel, cmd command) error {
 	err = d.judge(c.Set(d.wave(next.value)))
 	if err == nil {
 		d.dial = next
-		d.tell(now, next, causeCommand)
+		d.tell(now, next, causeCommand, &cmd)
 	}
 	d.answer(cmd, d.value, err)
 	return err
@@ -154,7 +155,7 @@ func (d *dimmer) expire(now time.Time, c *pwm.Channel) error {
 		return err
 	}
 	d.dial = next
-	d.tell(now, next, cause)
+	d.tell(now, next, cause, nil)
 	return nil
 }
 
@@ -185,13 +186,17 @@ func (d *dimmer) leave(c *pwm.Channel) {
 	}
 }
 
-// tell publishes the value.
-func (t *told) tell(now time.Time, d dial, cause string) {
+// tell publishes the value, and that it has changed.
+func (t *told) tell(now time.Time, d dial, cause string, by *command) {
+	if value := number(d.value); value != t.shown {
+		t.shown = value
+		t.post.change(t.id, change(value, cause, by))
+	}
 	t.since, t.ends, t.cause = now, d.until, cause
 	if cause == causeLease {
 		t.counters[cause]++
 	}
-	t.post.scalar(t.id, number(d.value))
+	t.post.scalar(t.id, t.shown)
 	t.said()
 }
 

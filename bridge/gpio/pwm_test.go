@@ -73,6 +73,11 @@ func TestPWM(t *testing.T) {
 		time.Sleep(time.Second)
 		r.expect("fan", "0")
 		r.attr("fan", func(a bridge.Attr) bool { return a.Cause == "timer" })
+		for _, want := range []string{"0 start [] / ", "50 command [] / ", "100 command [] / ", "12.5 command [] / ", "0 command [] / ", "100 command [] / ", "0 timer [] / "} {
+			if got := r.told("fan"); got != want {
+				r.Errorf("it tells %q, want %q", got, want)
+			}
+		}
 		meta, _ := r.client.Retained(base.Meta())
 		if want := `"kind":"number","unit":"%","min":0,"max":100`; !strings.Contains(string(meta.Payload), want) {
 			r.Errorf("meta has no %s: %s", want, meta.Payload)

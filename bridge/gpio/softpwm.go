@@ -80,11 +80,11 @@ func newSoft(p Pin, lines gpiochip.Lines, post *post) *soft {
 }
 
 // put makes the dial what it is to be, and the line what that means now.
-func (s *soft) put(now time.Time, to dial, cause string) error {
+func (s *soft) put(now time.Time, to dial, cause string, by *command) error {
 	s.dial = to
 	s.set(now, s.span.duty(to.value))
 	err := s.switchTo(now, s.step(now))
-	s.tell(now, to, cause)
+	s.tell(now, to, cause, by)
 	return err
 }
 
@@ -112,7 +112,7 @@ func bit(on bool) uint64 {
 // run does what is due at now. The error is one of a chip that is gone.
 func (s *soft) run(now time.Time) error {
 	if next, cause, over := s.expired(now); over {
-		return gone(s.put(now, next, cause))
+		return gone(s.put(now, next, cause, nil))
 	}
 	return gone(s.switchTo(now, s.step(now)))
 }
@@ -157,7 +157,7 @@ func (g *group) dim(now time.Time, s *soft, cmd command) error {
 		g.post.refuse(s.id, cmd.ID, err.Error())
 		return nil
 	}
-	err = s.put(now, next, causeCommand)
+	err = s.put(now, next, causeCommand, &cmd)
 	s.answer(cmd, s.value, err)
 	return gone(err)
 }
