@@ -35,12 +35,20 @@ func Announce(ctx context.Context, c Client, d Device) error {
 	if err != nil {
 		return fmt.Errorf("announce %s: %w", d.Base, err)
 	}
-	for _, name := range leftovers(d, kept) {
-		if err := c.Publish(ctx, Message{Topic: name, QoS: 1, Retain: true}); err != nil {
-			return fmt.Errorf("announce %s: empty %s: %w", d.Base, name, err)
-		}
+	if err := empty(ctx, c, leftovers(d, kept)); err != nil {
+		return fmt.Errorf("announce %s: %w", d.Base, err)
 	}
 	return publishStatus(ctx, c, d.Base, Online)
+}
+
+// empty removes what is retained on topics.
+func empty(ctx context.Context, c Client, names []string) error {
+	for _, name := range names {
+		if err := c.Publish(ctx, Message{Topic: name, QoS: 1, Retain: true}); err != nil {
+			return fmt.Errorf("empty %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // exchange publishes meta and returns what was retained under base before. A

@@ -13,7 +13,7 @@ func Save(ctx context.Context, c Client, base Base, entity string, v any) error 
 }
 
 // Recall returns what was saved of the entities of d, by their ids. It is asked
-// before d is announced.
+// before d is announced, and empties what Announce would.
 func Recall(ctx context.Context, c Client, d Device) (map[string][]byte, error) {
 	meta, err := json.Marshal(describe(d))
 	if err != nil {
@@ -21,6 +21,10 @@ func Recall(ctx context.Context, c Client, d Device) (map[string][]byte, error) 
 	}
 	kept, err := exchange(ctx, c, d.Base, meta)
 	if err != nil {
+		return nil, fmt.Errorf("recall what was saved of %s: %w", d.Base, err)
+	}
+	// The meta that is retained now is the new one: Announce will not see the old.
+	if err := empty(ctx, c, leftovers(d, kept)); err != nil {
 		return nil, fmt.Errorf("recall what was saved of %s: %w", d.Base, err)
 	}
 	saved := make(map[string][]byte)
