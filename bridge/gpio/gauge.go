@@ -146,34 +146,34 @@ func (g *gauge) takeTime() string {
 	return strconv.FormatFloat(t.Seconds(), 'f', 3, 64)
 }
 
-// A dial publishes what a gauge measures.
-type dial struct {
+// A scope publishes what a gauge measures.
+type scope struct {
 	gauge
 	pin  Pin
 	post *post
 	told map[Quantity]string
 }
 
-func newDial(p Pin, post *post) *dial {
-	return &dial{gauge: gauge{window: p.window()}, pin: p, post: post, told: make(map[Quantity]string)}
+func newScope(p Pin, post *post) *scope {
+	return &scope{gauge: gauge{window: p.window()}, pin: p, post: post, told: make(map[Quantity]string)}
 }
 
 // expire publishes what has changed when a window is over.
-func (d *dial) expire(now time.Time) {
-	values, _ := d.gauge.expire(now)
+func (s *scope) expire(now time.Time) {
+	values, _ := s.gauge.expire(now)
 	for q, v := range values {
-		if slices.Contains(d.pin.Measure, q) && d.told[q] != v {
-			d.told[q] = v
-			d.post.scalar(d.pin.measureID(q), v)
+		if slices.Contains(s.pin.Measure, q) && s.told[q] != v {
+			s.told[q] = v
+			s.post.scalar(s.pin.measureID(q), v)
 		}
 	}
 }
 
 // start begins to measure; nothing is published of a window that has not ended.
-func (d *dial) start(now time.Time, level bool) {
-	d.gauge.start(now, level)
-	clear(d.told)
-	for _, q := range d.pin.Measure {
-		d.post.attr(d.pin.measureID(q), bridge.Attr{})
+func (s *scope) start(now time.Time, level bool) {
+	s.gauge.start(now, level)
+	clear(s.told)
+	for _, q := range s.pin.Measure {
+		s.post.attr(s.pin.measureID(q), bridge.Attr{})
 	}
 }

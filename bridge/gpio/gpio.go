@@ -286,7 +286,7 @@ func takers(groups []*group, dimmers []*dimmer) map[string]chan<- command {
 				takers[p.ID] = g.commands
 			}
 			if p.Counter != nil {
-				outputs[p.totalID()] = g
+				takers[p.totalID()] = g.commands
 			}
 		}
 		for _, c := range g.covers {

@@ -14,7 +14,7 @@ type input struct {
 	seq    uint32   // of the last event
 	clicks *clicker // nil: it is no button
 	meter  *meter   // nil: it counts nothing
-	dial   *dial    // nil: nothing is measured
+	scope  *scope   // nil: nothing is measured
 	damper damper
 
 	informed uint64 // edges that attr speaks of
@@ -31,7 +31,7 @@ func newInput(p pin, meter *meter) *input {
 		in.clicks = &clicker{Clicks: *p.Clicks}
 	}
 	if len(p.Measure) > 0 {
-		in.dial = newDial(p.Pin, p.post)
+		in.scope = newScope(p.Pin, p.post)
 	}
 	return in
 }
@@ -48,8 +48,8 @@ func (in *input) start(now time.Time, cause string) error {
 	if in.meter != nil {
 		in.meter.start(on)
 	}
-	if in.dial != nil {
-		in.dial.start(now, on)
+	if in.scope != nil {
+		in.scope.start(now, on)
 	}
 	return nil
 }
@@ -63,8 +63,8 @@ func (in *input) event(now time.Time, e gpiochip.Event) error {
 	if in.meter != nil {
 		in.meter.event(now, e, lost)
 	}
-	if in.dial != nil {
-		in.dial.event(now, e, lost)
+	if in.scope != nil {
+		in.scope.event(now, e, lost)
 	}
 	changed := in.filter.edge(now, e.Edge == gpiochip.Rising)
 	cause := causeInput
@@ -94,8 +94,8 @@ func (in *input) due() time.Time {
 	if in.meter != nil {
 		due = sooner(due, in.meter.due())
 	}
-	if in.dial != nil {
-		due = sooner(due, in.dial.end)
+	if in.scope != nil {
+		due = sooner(due, in.scope.end)
 	}
 	return due
 }
@@ -120,8 +120,8 @@ func (in *input) expire(now time.Time) error {
 	if in.meter != nil {
 		in.meter.expire(now)
 	}
-	if in.dial != nil {
-		in.dial.expire(now)
+	if in.scope != nil {
+		in.scope.expire(now)
 	}
 	return nil
 }
