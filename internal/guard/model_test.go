@@ -90,8 +90,8 @@ var steps = map[string]func(m *model){
 	"on and hang":   func(m *model) { m.drive(1); m.hang() },
 	"guard restart": func(m *model) { m.restartGuard() },
 	"short":         func(*model) { time.Sleep(100 * time.Millisecond) },
-	"long": (*model).long,
-	"very long": func(*model) { time.Sleep(5 * time.Second) },
+	"long":          (*model).long,
+	"very long":     func(*model) { time.Sleep(5 * time.Second) },
 }
 
 func (m *model) hang() {
