@@ -167,19 +167,8 @@ func (g *group) halt(now time.Time, c *cover) error {
 // roll looks after the covers and the software PWM, whatever has happened.
 func (g *group) roll(now time.Time) error {
 	for _, c := range g.covers {
-		c.look(now)
-		if c.start != nil && (c.noted() || !now.Before(c.until)) {
-			cmd := *c.start
-			c.start = nil
-			if err := g.drive(now, c, cmd); err != nil {
-				return err
-			}
-			c.look(time.Now())
-		}
-		if c.decide(now) == resting && c.running() {
-			if err := gone(g.halt(time.Now(), c)); err != nil {
-				return err
-			}
+		if err := g.steady(now, c); err != nil {
+			return err
 		}
 		if c.running() && c.moving == nil { // Somebody else drives it.
 			c.saveMoving(now)
@@ -190,9 +179,31 @@ func (g *group) roll(now time.Time) error {
 	return g.runSofts(now)
 }
 
-// coversDue returns when a cover is to be looked at; zero is never.
-func (g *group) coversDue(until func(time.Time)) {
+// steady starts a cover that has waited for the disk, and stops one that is to rest,
+// or keeps it from starting.
+func (g *group) steady(now time.Time, c *cover) error {
+	c.look(now)
+	if c.start != nil && c.decide(now) != resting && (c.noted() || !now.Before(c.until)) {
+		cmd := *c.start
+		c.start = nil
+		if err := g.drive(now, c, cmd); err != nil {
+			return err
+		}
+		c.look(time.Now())
+	}
+	if c.decide(now) != resting {
+		return nil
+	}
+	c.give("it need not move, or must not, any more")
+	return gone(g.halt(time.Now(), c))
+}
+
+// rollDue tells until of each time at which roll has something to do; zero is never.
+func (g *group) rollDue(until func(time.Time)) {
 	for _, c := range g.covers {
 		until(c.due())
+	}
+	for _, s := range g.softs {
+		until(s.nextDue())
 	}
 }

@@ -277,12 +277,7 @@ func (g *group) start(now time.Time) error {
 	for _, c := range g.covers {
 		c.begin(now, g)
 	}
-	for _, s := range g.softs {
-		if err := s.put(now, s.dial, g.guard.cause(), nil); gone(err) != nil {
-			return err
-		}
-	}
-	return nil
+	return g.startSofts(now)
 }
 
 func (g *group) execute(cmd command) error {
@@ -344,10 +339,7 @@ func (g *group) idle(now time.Time) time.Duration {
 		}
 	}
 	until(g.bank.due())
-	g.coversDue(until)
-	for _, s := range g.softs {
-		until(s.nextDue())
-	}
+	g.rollDue(until)
 	for _, in := range g.inputs {
 		until(in.due())
 	}
@@ -378,10 +370,8 @@ func (g *group) audit(now time.Time) error {
 			return err
 		}
 	}
-	for _, s := range g.softs {
-		if err := s.audit(); err != nil {
-			return err
-		}
+	if err := g.auditSofts(); err != nil {
+		return err
 	}
 	for _, in := range g.inputs {
 		if err := in.audit(now); err != nil {

@@ -162,6 +162,26 @@ func (g *group) dim(now time.Time, s *soft, cmd command) error {
 	return gone(err)
 }
 
+// startSofts begins with outputs that were requested off.
+func (g *group) startSofts(now time.Time) error {
+	for _, s := range g.softs {
+		if err := gone(s.put(now, s.dial, g.guard.cause(), nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// auditSofts reads the lines of outputs with software PWM back.
+func (g *group) auditSofts() error {
+	for _, s := range g.softs {
+		if err := s.audit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // runSofts does what is due of the outputs with software PWM.
 func (g *group) runSofts(now time.Time) error {
 	for _, s := range g.softs {
