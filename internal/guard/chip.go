@@ -23,6 +23,9 @@ func (c *Client) Opener(open func(label string) (gpiochip.Chip, error)) func(lab
 	}
 }
 
+// maxReach is how often a guard is reached for one question, if it hangs up.
+const maxReach = 3
+
 // A chip passes the files of what is requested on to the guard, and asks it first.
 type chip struct {
 	gpiochip.Chip
@@ -39,12 +42,8 @@ func (c *chip) LineInfo(offset uint32) (gpiochip.LineInfo, error) {
 	if err != nil || !info.Used {
 		return info, err
 	}
-	l := c.client.reach(false)
-	if l == nil {
-		return info, nil
-	}
 	q := request{Chip: c.info.Label, Name: c.info.Name, Lines: []line{{Offset: offset}}}
-	if r, err := l.ask(frame{Op: opFree, Lines: &q}, nil); err == nil && r.Held {
+	if r, l, err := c.ask(frame{Op: opFree, Lines: &q}); l != nil && err == nil && r.Held {
 		info.Used, info.Consumer = false, ""
 	}
 	return info, nil
@@ -57,15 +56,8 @@ func (c *chip) Request(r gpiochip.Request) (gpiochip.Lines, error) {
 	if !outputs {
 		return c.Chip.Request(r)
 	}
-	link := c.client.reach(false)
-	if link != nil {
-		lines, err := c.take(link, q, r)
-		if lines != nil || errors.Is(err, ErrTakenOver) || errors.Is(err, gpiochip.ErrGone) {
-			return lines, err
-		}
-		if err != nil {
-			c.client.log.Warn("lines are not had from the guard", "lines", q.Consumer, "err", err)
-		}
+	if lines, err := c.take(q, r); lines != nil || err != nil {
+		return lines, err
 	}
 	inner, err := c.Chip.Request(r)
 	if err != nil {
@@ -76,8 +68,8 @@ func (c *chip) Request(r gpiochip.Request) (gpiochip.Lines, error) {
 		return inner, nil // Those of a simulated chip have no file.
 	}
 	lines := c.client.wrap(inner, file, q)
-	// If the guard has come in the meantime, it may or may not have seen them.
-	if link = c.client.reach(false); link != nil && lines.link.Load() != link {
+	// A guard that has just come may have seen them.
+	if link := c.client.reach(false); link != nil && lines.link.Load() != link {
 		if err := c.client.join(link, lines); err != nil {
 			c.client.log.Warn("an output is not guarded", "lines", q.Consumer, "err", err)
 		}
@@ -85,12 +77,37 @@ func (c *chip) Request(r gpiochip.Request) (gpiochip.Lines, error) {
 	return lines, nil
 }
 
-// take gets lines that the guard holds, nil if it does not.
-func (c *chip) take(link *link, q request, r gpiochip.Request) (gpiochip.Lines, error) {
-	answer, err := link.ask(frame{Op: opTake, Lines: &q}, nil)
-	if err != nil || answer.file == nil {
-		return nil, err
+// take gets lines that the guard holds, nil if there is none, or it does not.
+func (c *chip) take(q request, r gpiochip.Request) (gpiochip.Lines, error) {
+	answer, link, err := c.ask(frame{Op: opTake, Lines: &q})
+	if err != nil {
+		c.client.log.Warn("lines are not had from the guard", "lines", q.Consumer, "err", err)
+		return nil, nil
 	}
+	if link == nil || answer.file == nil {
+		return nil, nil
+	}
+	return c.adopt(link, answer, q, r)
+}
+
+// ask asks the guard, which is nil if there is none. A connection that has ended, and
+// has not been missed yet, is made anew.
+func (c *chip) ask(f frame) (answer reply, l *link, err error) {
+	for range maxReach {
+		if l = c.client.reach(false); l == nil {
+			return reply{}, nil, nil
+		}
+		answer, err = l.ask(f, nil)
+		if err == nil || !errors.Is(err, syscall.EPIPE) && !l.isBroken() {
+			return answer, l, err
+		}
+		c.client.lose(l)
+	}
+	return answer, l, err
+}
+
+// adopt makes lines of what the guard has given, and sets their first values.
+func (c *chip) adopt(link *link, answer reply, q request, r gpiochip.Request) (gpiochip.Lines, error) {
 	inner := c.client.lines(answer.file)
 	file, ok := inner.(syscall.Conn)
 	if !ok {

@@ -195,8 +195,12 @@ func (c *Client) disown(l *link) {
 // lose ends what depended on l.
 func (c *Client) lose(l *link) {
 	l.Close()
+	<-l.broken
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.link != l { // Somebody else has seen it, too.
+		return
+	}
 	c.link, c.tried = nil, time.Time{}
 	switch {
 	case l.over:

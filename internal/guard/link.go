@@ -223,6 +223,16 @@ func (r reply) problem(asked op) error {
 	return refusal{asked, r.Error}
 }
 
+// isBroken reports whether nothing more can be read.
+func (l *link) isBroken() bool {
+	select {
+	case <-l.broken:
+		return true
+	default:
+		return false
+	}
+}
+
 // say sends what is not answered.
 func (l *link) say(f frame) error {
 	l.mu.Lock()

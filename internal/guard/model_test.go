@@ -145,8 +145,9 @@ func (m *model) stopMain(d time.Duration) {
 	m.cur.hung.Store(false)
 	thaw := time.AfterFunc(time.Millisecond, func() { near.frozen.Store(false) })
 	defer thaw.Stop()
-	m.drive(1)
+	err := m.cur.line.SetValues(1, 1)
 	near.frozen.Store(false)
+	m.retake(err)
 }
 
 func (m *model) startMain() {
@@ -241,7 +242,11 @@ func (m *model) drive(value uint64) {
 		m.open()
 		return
 	}
-	if err := m.cur.line.SetValues(1, value); err != nil {
+	m.retake(m.cur.line.SetValues(1, value))
+}
+
+func (m *model) retake(err error) {
+	if err != nil {
 		m.close()
 		m.open()
 	}
