@@ -11,25 +11,6 @@ import (
 	"edge/internal/gpiochip"
 )
 
-// owner shows that it is alive until stop is called.
-func owner(l gpiochip.Lines) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			select {
-			case <-ctx.Done():
-			case <-time.After(l.(Guarded).Alive()):
-			}
-		}
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
-}
-
 // TestDeath ends the main process: at once, everything is safe, and nothing was
 // released. The next one gets the lines as they are.
 func TestDeath(t *testing.T) {
@@ -168,19 +149,6 @@ func TestKill(t *testing.T) {
 			w.Close()
 		})
 	}
-}
-
-// hello connects as a main process that says nothing but hello.
-func (h *house) hello() *cable {
-	h.Helper()
-	w, err := h.dial()
-	if err != nil {
-		h.Fatal(err)
-	}
-	if err := w.write(frame{Op: opHello, Version: version, Seq: 1}, nil); err != nil {
-		h.Fatal(err)
-	}
-	return w.(*cable)
 }
 
 // TestGoodbye ends in order: what was left is as it was left, and the rest is safe.
