@@ -97,11 +97,11 @@ func (c Config) checkInterlock(l Interlock) error {
 			errs = append(errs, config.Errorf(at, "%s is on another chip than %s: two chips cannot be switched as one", id, l.Pins[0]))
 		}
 		chip = p.Chip
-		if p.Initial == On || p.Warm == On || p.OnExit == On || p.Safe == On {
+		if p.Initial == On || p.Warm == On || p.OnExit == On {
 			on = append(on, id)
 		}
-		if p.Safe == On && p.Lease != (Lease{}) {
-			errs = append(errs, config.Errorf(at, "%s would go on when its lease ends: an output with an interlock does not go on by itself", id))
+		if p.Safe == On {
+			errs = append(errs, config.Errorf(at, "safe is on for %s: nobody would wait for dead_time when the others are made safe, too", id))
 		}
 		if p.Initial == Hardware || p.Warm == Hardware {
 			errs = append(errs, config.Errorf(at, "%s begins as it is found, which may be on together with another one: an output with an interlock begins off, on or as it was", id))
@@ -111,7 +111,7 @@ func (c Config) checkInterlock(l Interlock) error {
 		}
 	}
 	if len(on) > 1 {
-		errs = append(errs, config.Errorf("pins", "%s would be on together at the start, at the end or when they are made safe", strings.Join(on, " and ")))
+		errs = append(errs, config.Errorf("pins", "%s would be on together at the start or the end", strings.Join(on, " and ")))
 	}
 	return errors.Join(errs...)
 }

@@ -152,19 +152,13 @@ func TestValidateBounds(t *testing.T) {
 			"both at the start",
 			[]gpio.Pin{out("up", "GPIO17", func(p *gpio.Pin) { p.Initial = gpio.On }), out("down", "GPIO27", func(p *gpio.Pin) { p.OnExit = gpio.On })},
 			[]gpio.Interlock{{Pins: []string{"up", "down"}, DeadTime: time.Second}},
-			"interlocks[0].pins: up and down would be on together at the start, at the end or when they are made safe",
+			"interlocks[0].pins: up and down would be on together at the start or the end",
 		},
 		{
-			"both when nobody answers for them",
-			[]gpio.Pin{out("up", "GPIO17", func(p *gpio.Pin) { p.Safe = gpio.On }), out("down", "GPIO27", func(p *gpio.Pin) { p.Safe = gpio.On })},
+			"safe and on",
+			[]gpio.Pin{motor[0], out("down", "GPIO27", func(p *gpio.Pin) { p.Safe = gpio.On })},
 			[]gpio.Interlock{{Pins: []string{"up", "down"}, DeadTime: time.Second}},
-			"interlocks[0].pins: up and down would be on together at the start, at the end or when they are made safe",
-		},
-		{
-			"on when its lease ends",
-			[]gpio.Pin{motor[0], out("down", "GPIO27", func(p *gpio.Pin) { p.Safe, p.Lease.Time = gpio.On, time.Second })},
-			[]gpio.Interlock{{Pins: []string{"up", "down"}, DeadTime: time.Second}},
-			"interlocks[0].pins[1]: down would go on when its lease ends: an output with an interlock does not go on by itself",
+			"interlocks[0].pins[1]: safe is on for down: nobody would wait for dead_time when the others are made safe, too",
 		},
 		{
 			"as it is found",

@@ -102,8 +102,11 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 		g.meters = meters
 	}
 	defer b.mourn(groups)
-	up, err := b.takeAny(groups)
+	up, err := b.takeAny(ctx, groups)
 	defer releaseAll(groups)
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -221,11 +224,11 @@ func (b *Bridge) device() bridge.Device {
 
 // takeAny takes the lines of all groups that can be had, and returns how many
 // there are. It is an error if there is none.
-func (b *Bridge) takeAny(groups []*group) (*atomic.Int32, error) {
+func (b *Bridge) takeAny(ctx context.Context, groups []*group) (*atomic.Int32, error) {
 	up := new(atomic.Int32)
 	var errs []error
 	for _, g := range groups {
-		if err := g.take(); err != nil {
+		if err := g.take(ctx); err != nil {
 			errs = append(errs, err)
 			continue
 		}

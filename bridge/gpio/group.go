@@ -55,7 +55,7 @@ type group struct {
 // take requests all the lines, each output with its first value in the request
 // itself, so that nothing clicks. What may be refused is found out before that:
 // a line that is held must not move the relays beside it at every try.
-func (g *group) take() (err error) {
+func (g *group) take(ctx context.Context) (err error) {
 	chip, err := g.open(g.chip)
 	if err != nil {
 		return err
@@ -70,18 +70,17 @@ func (g *group) take() (err error) {
 	if err != nil {
 		return err
 	}
-	for _, direction := range []Direction{Input, Output} {
-		for i, p := range g.pins {
-			if p.Direction != direction {
-				continue
-			}
-			if err := g.takePin(chip, p, offsets[i]); err != nil {
-				return fmt.Errorf("pin %q: %w", p.ID, err)
-			}
+	for i, p := range g.pins {
+		if p.Direction != Input {
+			continue
+		}
+		if err := g.takePin(chip, p, offsets[i]); err != nil {
+			return fmt.Errorf("pin %q: %w", p.ID, err)
 		}
 	}
-	g.taken = true
-	return nil
+	err = g.takeOutputs(ctx, chip, offsets)
+	g.taken = err == nil
+	return err
 }
 
 func (g *group) takePin(chip gpiochip.Chip, p Pin, offset uint32) error {
@@ -158,12 +157,7 @@ func (g *group) release() {
 			g.post.refuse(cmd.entity, cmd.ID, "its output is given back")
 		}
 	}
-	for _, o := range g.outputs {
-		if err := o.leave(); err != nil && gone(err) == nil {
-			g.log.Error("cannot leave an output as configured", "pin", o.ID, "err", err)
-		}
-		o.lines.Close()
-	}
+	g.leaveOutputs()
 	g.releaseSofts()
 	for _, in := range g.inputs {
 		in.leave(time.Now())
@@ -408,7 +402,7 @@ func (g *group) retake(ctx context.Context) bool {
 	timer := time.NewTicker(again)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		err := g.take()
+		err := g.take(ctx)
 		if err == nil {
 			return true
 		}

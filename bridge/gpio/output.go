@@ -1,6 +1,7 @@
 package gpio
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -163,10 +164,15 @@ func (o *output) count(cause string) {
 	}
 }
 
-// leave makes the line what it is to be when nobody tends it any more.
-func (o *output) leave() error {
+// leave makes the line what it is to be when nobody tends it any more. Without all the
+// others, which may be anything, one that excludes some goes off.
+func (o *output) leave(all bool) error {
 	if o.OnExit == Keep {
 		return nil
 	}
-	return o.drive(turn{next: pulse{on: o.OnExit == On}, cause: causeExit})
+	next, why := o.load.exit(time.Now())
+	if o.load.lock != nil && !all {
+		next = pulse{}
+	}
+	return errors.Join(why, o.drive(turn{next: next, cause: causeExit}))
 }
