@@ -40,7 +40,7 @@ func Listen(path string, owner int) (*Listener, error) {
 // lockFile locks name for as long as it is open. The file stays, as that of a data
 // directory does: to remove it would race with who opens it now.
 func lockFile(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the guard's socket: %w", err)
 	}
@@ -64,16 +64,37 @@ func (l *Listener) open(path string, owner int) error {
 	if err != nil {
 		return err
 	}
-	err = os.Chmod(path, 0o600)
-	if os.Geteuid() == 0 && owner != 0 {
-		err = errors.Join(err, os.Lchown(path, owner, -1))
-	}
-	if err != nil {
+	if err := give(path, owner); err != nil {
 		listener.Close()
 		return err
 	}
 	l.listener = listener
 	return nil
+}
+
+// give makes the socket at path one for its owner alone, who becomes owner if this is
+// root. Who can write into the directory may have put something else there: that is
+// left alone.
+func give(path string, owner int) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK || int(st.Uid) != os.Geteuid() {
+		return errors.New("something else was put there")
+	}
+	if err := os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), 0o600); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 || owner == 0 {
+		return nil
+	}
+	return unix.Fchownat(fd, "", owner, -1, unix.AT_EMPTY_PATH)
 }
 
 // accept returns the next connection of somebody who may be the main process.

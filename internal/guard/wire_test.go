@@ -196,6 +196,12 @@ func TestListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
+	if err := os.Symlink("/etc/passwd", path); err != nil {
+		t.Fatal(err)
+	}
+	if err := give(path, os.Geteuid()); err == nil {
+		t.Error("give of a link has no error")
+	}
 	if _, err := Listen(strings.Repeat("/a", 60), 0); err == nil || !strings.Contains(err.Error(), "guard.socket") {
 		t.Errorf("Listen at a long path = %v, want advice", err)
 	}
