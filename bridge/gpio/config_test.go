@@ -233,6 +233,9 @@ func TestValidateCovers(t *testing.T) {
 		{"no switch", func(c *gpio.Config) { c.Covers[0].CloseSwitch = "relay3" }, `covers[0].close_switch: there is no input "relay3"`},
 		{"class", func(c *gpio.Config) { c.Covers[0].Class = "roof" }, `covers[0].class: "roof" is not one of awning, blind, curtain, damper, door, garage, gate, shade, shutter, window`},
 		{"name of a pin", func(c *gpio.Config) { c.Covers[0].ID = "door" }, `covers[0].id: "door" is already a pin`},
+		{"name of a sensor", func(c *gpio.Config) {
+			c.Pins[6].Counter, c.Covers[0].ID = &gpio.Counter{PerUnit: 1, Save: time.Minute}, "door_rate"
+		}, `covers[0].id: "door_rate" is already a sensor of door`},
 		{"begins on", func(c *gpio.Config) { c.Pins[0].Initial = gpio.On }, "covers[0].open: relay1 does not begin off: a cover does not move by itself"},
 		{"ends on", func(c *gpio.Config) { c.Pins[1].OnExit = gpio.Keep }, "covers[0].close: relay2 is left on: a cover stops when nobody tends it"},
 		{"does not stop", func(c *gpio.Config) { c.Pins[0].MinOn = time.Second }, "covers[0].open: relay1 has min_on: a cover must stop at any time"},

@@ -184,6 +184,9 @@ func (c Config) checkNames() error {
 	taken := make(map[string]string)
 	for _, p := range c.Pins {
 		taken[p.ID] = "a pin"
+		for _, e := range p.sensors() {
+			taken[e.ID] = "a sensor of " + p.ID
+		}
 	}
 	for i, cover := range c.Covers {
 		if what, is := taken[cover.ID]; is && cover.ID != "" {

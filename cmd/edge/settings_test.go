@@ -136,6 +136,9 @@ func TestReadPlanFindsEveryMistake(t *testing.T) {
 		{"one line by offset", gpios + "  b: {gpio: {pins: [{id: y, offset: 17, direction: input}]}}\n", []string{
 			"bridges.b.gpio.pins[0].offset: bridge a has it already",
 		}},
+		{"one PWM channel twice", gpios + "  b: {gpio: {pwm: [{id: f, channel: 1, frequency: 100}]}}\n  c: {gpio: {pwm: [{id: f, channel: 1, frequency: 50}]}}\n", []string{
+			"bridges.c.gpio.pwm[0].channel: bridge b has it already",
+		}},
 		{"lines of two chips", gpios + "  b: {gpio: {pins: [{id: y, offset: 17, chip: other, direction: input}]}}\n", nil},
 		{"one port twice", `
 bridges:
