@@ -1,13 +1,11 @@
 package gpio
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"math"
 	"regexp"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"edge/bridge"
@@ -35,8 +33,9 @@ type meter struct {
 	pulses   uint64 // the total
 	saved    uint64 // of pulses, what was given to be saved
 	at       time.Time
-	failed   *atomic.Bool // the last save; it is tried again
-	unknown  string       // why the total is not known; until it is set, nothing is counted
+	saves    uint64
+	depot    depot
+	unknown  string // why the total is not known; until it is set, nothing is counted
 	counters map[string]uint64
 }
 
@@ -47,7 +46,8 @@ type reading struct {
 }
 
 func newMeter(p Pin, post *post, saved reading) *meter {
-	m := &meter{Counter: *p.Counter, pin: p, post: post, failed: new(atomic.Bool), counters: make(map[string]uint64)}
+	m := &meter{Counter: *p.Counter, pin: p, post: post, counters: make(map[string]uint64)}
+	m.depot.post, m.depot.entity = post, p.totalID()
 	m.tally.edge, m.tally.width = m.Edge, m.MinWidth
 	m.pulses = min(saved.Pulses, maxPulses)
 	if saved.PerUnit > 0 && saved.PerUnit != m.PerUnit {
@@ -62,22 +62,11 @@ func (m *meter) start(level bool) {
 	m.tally.begin(level)
 	m.rate.restart()
 	if m.unknown == "" {
-		m.repeat()
+		m.depot.repeat(m.deposit())
 	}
 	m.tellRate()
 	m.post.attr(m.pin.rateID(), bridge.Attr{})
 	m.post.attr(m.pin.totalID(), m.attr())
-}
-
-// repeat publishes what was saved last, behind that save.
-func (m *meter) repeat() {
-	id, post, failed, value := m.pin.totalID(), m.post, m.failed, m.total(m.saved)
-	post.box.put(letter{"", func(ctx context.Context) error {
-		if failed.Load() {
-			return nil
-		}
-		return bridge.PublishState(ctx, post.client, post.base, id, value)
-	}})
 }
 
 // event takes an edge, before which lost others were dropped.
@@ -98,7 +87,7 @@ func (m *meter) due() time.Time { return sooner(m.saveDue(), m.rate.due()) }
 
 func (m *meter) saveDue() time.Time {
 	switch {
-	case m.pulses == m.saved && !m.failed.Load():
+	case m.pulses == m.saved && !m.depot.failed.Load():
 		return time.Time{}
 	case m.SavePulses > 0 && m.pulses-m.saved >= m.SavePulses:
 		return m.at.Add(saveGap)
@@ -123,39 +112,19 @@ func (m *meter) leave(now time.Time) {
 	}
 }
 
-// save keeps the total and publishes it when it is kept. cmd, if there is one, is
-// answered then. A disk that does not take it is told in attr and tried again; it
-// is no reason to let go of the lines.
+// save has the total be saved, and then published; cmd, if there is one, is
+// answered then.
 func (m *meter) save(now time.Time, cmd *command) {
 	m.saved, m.at = m.pulses, now
-	id, post, failed := m.pin.totalID(), m.post, m.failed
-	r, value, attr := reading{m.saved, m.PerUnit}, m.total(m.saved), m.attr()
-	failed.Store(false)
-	key := post.base.Saved(id)
-	if cmd != nil {
-		key = "" // An answer must not be replaced by a later save.
-	}
-	post.box.put(letter{key, func(ctx context.Context) error {
-		err := bridge.Save(ctx, post.client, post.base, id, r)
-		if err != nil && ctx.Err() == nil {
-			failed.Store(true)
-			attr.Quality, attr.Error = bridge.Bad, "the total is not saved: "+err.Error()
-		} else if err == nil {
-			err = bridge.PublishState(ctx, post.client, post.base, id, value)
-			if err != nil {
-				return err
-			}
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if cmd != nil {
-			if err := bridge.PublishResult(ctx, post.client, post.base, id, cmd.result(value, err)); err != nil {
-				return err
-			}
-		}
-		return bridge.PublishAttr(ctx, post.client, post.base, id, attr)
-	}})
+	m.saves++
+	s := m.deposit()
+	s.cmd = cmd
+	m.depot.put(s)
+}
+
+// deposit is what was given to be saved last.
+func (m *meter) deposit() deposit {
+	return deposit{reading: reading{m.saved, m.PerUnit}, number: m.saves, value: m.total(m.saved), attr: m.attr()}
 }
 
 func (m *meter) attr() bridge.Attr {
@@ -212,14 +181,4 @@ func (m *meter) set(cmd command) error {
 	m.pulses, m.unknown = uint64(math.Round(units*m.PerUnit)), ""
 	m.save(cmd.at, &cmd)
 	return nil
-}
-
-// result is the answer to a command that made a total be value, unless it could
-// not be saved.
-func (c command) result(value string, err error) bridge.Result {
-	r := bridge.Result{ID: c.ID, Status: bridge.StatusOK, Value: value, Latency: time.Since(c.at)}
-	if err != nil {
-		r.Status, r.Reason = bridge.StatusError, "it is not saved yet, and is tried again: "+err.Error()
-	}
-	return r
 }

@@ -3,6 +3,7 @@ package gpio
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -71,7 +72,7 @@ func TestMeterCrashes(t *testing.T) {
 				t.Fatalf("the meter is at %d, %d off", m.pulses, lost)
 			}
 			for _, at := range since[len(since)-int(truth-d.saved.Pulses):] {
-				if box.len() == 0 && !m.failed.Load() && now.Sub(at) > save {
+				if box.len() == 0 && !m.depot.failed.Load() && now.Sub(at) > save {
 					t.Fatalf("a pulse of %v before the crash is lost", now.Sub(at))
 				}
 			}
@@ -138,6 +139,29 @@ func TestMeterCrashes(t *testing.T) {
 			t.Fatalf("in the end %d are saved and %d published, want %d", d.saved.Pulses, d.published[len(d.published)-1], truth)
 		}
 	})
+}
+
+// TestMeterCrowded has so much to be said that later saves overtake earlier ones:
+// neither what is saved nor what is published goes back.
+func TestMeterCrowded(t *testing.T) {
+	d, box := &disk{left: 1 << 30}, newOutbox()
+	m := newMeter(Pin{ID: "m", Counter: &Counter{PerUnit: 1, Save: time.Second}}, &post{"edge/pi/x", d, box}, reading{})
+	now := time.Unix(1000, 0)
+	m.pulses = 5
+	m.save(now, nil)
+	m.execute(command{Command: bridge.Command{Value: "100"}, entity: "m_total", at: now})
+	m.depot.repeat(m.deposit())
+	for box.len() < crowded {
+		box.put(letter{"", func(context.Context) error { return nil }})
+	}
+	m.pulses = 103
+	m.save(now.Add(time.Second), nil)
+	if err := box.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []uint64{103}; d.saved.Pulses != 103 || !slices.Equal(d.published, want) {
+		t.Errorf("%d are saved and %v published, want 103 and %v", d.saved.Pulses, d.published, want)
+	}
 }
 
 // TestMeterPerUnitChanged corrects how many pulses make a unit: the total stays.
