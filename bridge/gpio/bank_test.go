@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,19 +25,22 @@ type shop struct {
 	bank  *bank
 	lines []wire
 	asked map[string]bool // commands that wait for an answer
-	story []string
+	story []entry
+	world
 }
 
 // A wire is what one line did.
 type wire struct {
 	on     bool
 	since  time.Time
+	began  bool // it is on since the process began, maybe for what was left of its time
 	heard  time.Time
 	starts []time.Time
 }
 
-// TestBank has random commands, failures and restarts for random outputs: two of an
-// interlock are never on together, nor within its dead time; the times of each
+// TestBank has random commands of people who come and go, failures, crashes and orderly
+// ends for random outputs: two of an interlock are never on together, nor within its
+// dead time, whatever the store and the clock say; the times of each, leases and locks
 // are kept; and each command is answered once.
 func TestBank(t *testing.T) {
 	n := *schedules
@@ -50,14 +52,15 @@ func TestBank(t *testing.T) {
 		for range 30 {
 			s.step()
 			if t.Failed() {
-				t.Fatalf("seed %d:\n%s", seed, strings.Join(s.story, "\n"))
+				t.Fatalf("seed %d:\n%s", seed, s.tale())
 			}
 		}
 		s.pass(time.Hour)
 		if len(s.asked) > 0 {
-			t.Fatalf("seed %d: commands without an answer: %v\n%s", seed, s.asked, strings.Join(s.story, "\n"))
+			t.Fatalf("seed %d: commands without an answer: %v\n%s", seed, s.asked, s.tale())
 		}
 	}
+	t.Logf("%d schedules, all rules held", n)
 }
 
 func newShop(t *testing.T, seed uint64) *shop {
@@ -69,17 +72,19 @@ func newShop(t *testing.T, seed uint64) *shop {
 		s.maybe(func() { p.MaxOn = p.MinOn + s.some() })
 		s.maybe(func() { p.PerMinute = 1 + s.r.IntN(3) })
 		s.maybe(func() { p.Lease.Time = s.some() })
+		s.maybe(func() { p.Lease.Commander = true })
 		if i > 1 { // a and b exclude each other
 			s.maybe(func() { p.Safe, p.MaxOn = On, 0 })
 		}
 		s.maybe(func() { p.Retrigger = Retrigger(p.Retrigger.Values()[s.r.IntN(3)]) })
 		s.pins = append(s.pins, p)
 	}
+	s.policies()
 	s.locks = []Interlock{{Pins: []string{"a", "b"}, DeadTime: s.some()}}
 	if len(s.pins) > 2 && s.pins[2].Safe != On && s.r.IntN(2) == 0 {
 		s.locks[0].Pins = append(s.locks[0].Pins, "c")
 	}
-	s.restart()
+	s.begin()
 	return s
 }
 
@@ -93,29 +98,18 @@ func (s *shop) maybe(f func()) {
 func (s *shop) some() time.Duration { return time.Duration(1+s.r.IntN(20)) * time.Second }
 
 func (s *shop) tell(format string, args ...any) {
-	s.story = append(s.story, s.now.UTC().Format("05.000 ")+fmt.Sprintf(format, args...))
-}
-
-// restart has the process begin anew, as after a crash: all lines are as they are
-// requested, off.
-func (s *shop) restart() {
-	s.tell("restart")
-	clear(s.asked) // Nobody is left to answer.
-	s.bank = newBank(s.pins, s.locks)
-	if s.lines == nil {
-		s.lines = make([]wire, len(s.pins))
-	}
-	for i, l := range s.bank.loads {
-		l.reset(s.now, pulse{})
-		s.lines[i] = wire{since: s.now, heard: s.now} // per_minute counts anew
-	}
+	s.story = append(s.story, entry{s.now, format, args})
 }
 
 func (s *shop) step() {
 	switch n := s.r.IntN(20); {
 	case n == 0:
-		s.restart()
-	case n < 10:
+		s.crash()
+	case n == 1:
+		s.stop()
+	case n == 2:
+		s.depart(s.r.IntN(len(s.people)))
+	case n < 11:
 		s.command()
 	default:
 		s.pass(time.Duration(s.r.IntN(15_000)) * time.Millisecond)
@@ -128,8 +122,9 @@ func (s *shop) command() {
 	cmd.ID = fmt.Sprint(len(s.story))
 	cmd.Value = []string{"ON", "ON", "ON", "OFF", "TOGGLE"}[s.r.IntN(5)]
 	s.maybe(func() { cmd.For = s.some() })
+	s.person(&cmd)
 	s.asked[cmd.ID] = true
-	s.tell("%s %s for %v", l.ID, cmd.Value, cmd.For)
+	s.tell("%v, %d: %s %s for %v, lock %v, unlock %t", cmd.from, cmd.from.Connection, l.ID, cmd.Value, cmd.For, cmd.Lock, cmd.Unlock)
 	turns, dropped, err := s.bank.command(s.now, l, cmd)
 	if dropped != nil {
 		s.answer(dropped.ID, "replaced")
@@ -138,7 +133,7 @@ func (s *shop) command() {
 		s.answer(cmd.ID, err.Error())
 		return
 	}
-	s.lines[s.index(l)].heard = s.now
+	s.accepted(s.index(l), cmd)
 	for _, t := range turns {
 		if !s.turn(t) {
 			if c := l.lock.drop(); c != nil {
@@ -172,6 +167,7 @@ func (s *shop) turn(t turn) bool {
 	}
 	t.load.aim(t.next)
 	s.judge(t)
+	s.save(t.load)
 	t.load.became(s.now, t.next.on)
 	if t.cmd != nil {
 		s.answer(t.cmd.ID, "ok")
@@ -187,29 +183,23 @@ func (s *shop) judge(t turn) {
 		return
 	}
 	s.tell("  %s %s, %s", p.ID, state(t.next.on), t.cause)
+	s.judgeLock(i, t)
 	been := s.now.Sub(w.since)
 	if !t.next.on {
-		if t.cause == causeCommand && been < p.MinOn || t.cause == causeTimer && been < p.MinOn {
+		if (t.cause == causeCommand || t.cause == causeTimer && !w.began) && been < p.MinOn {
 			s.t.Errorf("%s goes off after %v, min_on is %v", p.ID, been, p.MinOn)
 		}
 	} else {
 		s.judgeRise(w, p, been)
 	}
-	w.on, w.since = t.next.on, s.now
+	w.on, w.since, w.began = t.next.on, s.now, false
 }
 
 func (s *shop) judgeRise(w *wire, p Pin, been time.Duration) {
 	if been < p.MinOff {
 		s.t.Errorf("%s goes on after %v, min_off is %v", p.ID, been, p.MinOff)
 	}
-	for i, other := range s.lines {
-		if &s.lines[i] == w || !slices.Contains(s.locks[0].Pins, p.ID) || !slices.Contains(s.locks[0].Pins, s.pins[i].ID) {
-			continue
-		}
-		if other.on || s.now.Sub(other.since) < s.locks[0].DeadTime {
-			s.t.Errorf("%s goes on while %s is %s for %v", p.ID, s.pins[i].ID, state(other.on), s.now.Sub(other.since))
-		}
-	}
+	s.judgeOthers(w, p)
 	w.starts = slices.DeleteFunc(append(w.starts, s.now), func(at time.Time) bool { return s.now.Sub(at) >= time.Minute })
 	if p.PerMinute > 0 && len(w.starts) > p.PerMinute {
 		s.t.Errorf("%s goes on %d times a minute, %d are allowed", p.ID, len(w.starts), p.PerMinute)
@@ -258,6 +248,10 @@ func (s *shop) stillRight() {
 			if p.PerMinute > 0 {
 				patience += time.Minute
 			}
+		}
+		if p.Lease.Commander {
+			s.judgeHolder(i, patience)
+			continue
 		}
 		if w.on != p.rest().on && p.Lease.Time > 0 && s.now.Sub(w.heard) > patience {
 			s.t.Errorf("%s is %s %v after the last command, its lease is %v", p.ID, state(w.on), s.now.Sub(w.heard), p.Lease.Time)

@@ -74,6 +74,9 @@ func TestLeaseOfCommander(t *testing.T) {
 			r.Errorf("attributes are %+v, want one lease, since anna has left", a)
 		}
 		time.Sleep(59 * time.Second)
+		r.say(phone(9), "relay2", `{"lock":"1s"}`) // That holds nothing.
+		r.done("relay2")
+		time.Sleep(500 * time.Millisecond)
 		r.say(phone(8), "relay2", "ON") // He is back.
 		r.done("relay2")
 		time.Sleep(time.Hour)

@@ -230,6 +230,10 @@ func (l *load) expired(now time.Time) (next pulse, cause string, over bool) {
 	if end := l.lapse(); over && next.on != l.rest().on && !end.IsZero() && !now.Before(end) {
 		return l.rest(), causeLease, true // Nobody answers for what would be now.
 	}
+	if over && next.on { // Its time may be from before the start.
+		l.wait = l.mayRiseAt(now)
+		over = !now.Before(l.wait)
+	}
 	return l.bound(now, next), l.to.cause, over
 }
 

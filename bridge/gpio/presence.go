@@ -124,7 +124,7 @@ func (g *group) order(now time.Time, l *load, cmd command) (turns []turn, droppe
 	}
 	cmd.absent = g.present.absent(cmd)
 	turns, dropped, err = g.bank.command(now, l, cmd)
-	if err == nil {
+	if err == nil && cmd.Value != "" { // Not by a lock alone.
 		g.present.hold(l, cmd)
 		g.depart(now) // He may have left since.
 	}

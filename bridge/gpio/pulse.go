@@ -37,8 +37,11 @@ func (p pulse) next(now time.Time, cmd bridge.Command) (pulse, error) {
 // expired returns what an output that is p is to be at now, and whether that is
 // something else because the time of its command is over.
 func (p pulse) expired(now time.Time) (pulse, bool) {
-	if p.until.IsZero() || now.Before(p.until) {
+	if !p.past(now) {
 		return p, false
 	}
 	return pulse{on: !p.on}, true
 }
+
+// past reports whether the time of p is over.
+func (p pulse) past(now time.Time) bool { return !p.until.IsZero() && !now.Before(p.until) }

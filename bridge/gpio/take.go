@@ -135,6 +135,11 @@ func (g *group) takeOutputs(ctx context.Context, chip gpiochip.Chip, offsets []u
 		return context.Cause(ctx)
 	case <-wait.C:
 	}
+	for _, l := range last {
+		if g.begins(l.Pin).past(time.Now()) {
+			g.begin[l.ID] = pulse{} // While it waited, its time was over.
+		}
+	}
 	return g.takeLoads(chip, last, offsets)
 }
 

@@ -53,7 +53,7 @@ func burn() {
 		fmt.Println("rig: burn:", err)
 		return
 	}
-	for { //nolint:revive // It is to be empty.
+	for { //nolint:revive,staticcheck // It is to be empty, and to spin.
 	}
 }
 
