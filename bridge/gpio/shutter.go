@@ -142,7 +142,8 @@ func (s *shutter) pass(now time.Time) {
 		return
 	}
 	if w != resting {
-		if left := s.left(w, last(w)); s.end.IsZero() && left <= d {
+		// What is left by rounding only is nothing, or due would be now for ever.
+		if left := s.left(w, last(w)); s.end.IsZero() && left <= d+s.slack(w) {
 			s.end = s.at.Add(left)
 		}
 		step := float64(w) * float64(d) / float64(s.travel(w))
