@@ -53,7 +53,8 @@ func burn() {
 		fmt.Println("rig: burn:", err)
 		return
 	}
-	for { //nolint:revive,staticcheck // It is to be empty, and to spin.
+	for work := 0; ; {
+		work++
 	}
 }
 
