@@ -196,9 +196,12 @@ func (d *danger) judge(a agent.Awaited) {
 // finds out, and takes the outputs again.
 func (d *danger) resume() {
 	d.t.Helper()
-	d.forget(topic("status"))
+	attr := topic(wards[0].id, "attr")
+	d.forget(attr)
 	d.signal(syscall.SIGCONT)
-	d.await(topic("status"), "online")
+	d.awaitThat(attr, "good by the guard", func(payload string) bool {
+		return strings.Contains(payload, `"quality":"good"`) && strings.Contains(payload, `"cause":"guard"`)
+	})
 }
 
 // bury has what is left of the process go. One that was stopped is gone, too: it
