@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,8 +20,11 @@ const (
 	// guardOOM has the kernel end nearly everything else first (proc_pid_oom_score_adj(5)).
 	guardOOM = "-900"
 
-	// guardNice has the guard run when the machine is busy; it is never long.
+	// guardNice is for a kernel that does not let the guard have real time.
 	guardNice = -10
+
+	// guardPriority is the lowest of those that go before all that have no real time.
+	guardPriority = 1
 )
 
 // shrink makes the process one that is there when others are not: small, never
@@ -32,12 +37,45 @@ func shrink(log *slog.Logger) {
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(guardOOM), 0); err != nil {
 		log.Debug("the guard may be ended for want of memory", "err", err)
 	}
-	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, guardNice); err != nil {
+	if err := hurry(); err != nil {
 		log.Debug("the guard has no priority over others", "err", err)
 	}
 	if err := pinMemory(); err != nil {
 		log.Debug("the guard may be swapped out", "err", err)
 	}
+}
+
+// hurry has the guard run at once when the machine is busy; it never runs for long.
+// Both kinds of priority are those of threads, not of a process; threads that are still
+// to come have that of the one which makes them (sched(7)).
+func hurry() error {
+	done := make(map[int]bool)
+	for more := true; more; {
+		more = false
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return err
+		}
+		for _, t := range tasks {
+			id, err := strconv.Atoi(t.Name())
+			if err != nil || done[id] {
+				continue
+			}
+			if err := hurryThread(id); err != nil && !errors.Is(err, unix.ESRCH) {
+				return err
+			}
+			done[id], more = true, true
+		}
+	}
+	return nil
+}
+
+func hurryThread(id int) error {
+	rr := &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: guardPriority}
+	if err := unix.SchedSetAttr(id, rr, 0); err == nil || errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return unix.Setpriority(unix.PRIO_PROCESS, id, guardNice)
 }
 
 // pinMemory keeps in memory what has been used once. The limit must go first: with

@@ -235,7 +235,7 @@ func (s *Server) takeOver(now time.Time, why string) {
 	for _, h := range s.held.all {
 		h.left = false
 	}
-	s.Log.Error("outputs are made safe", "why", why, "main", c.process, "lines", s.held.count())
+	s.Log.Error("outputs are made safe", "why", why, "main", c.process, "lines", s.held.count(), "silent", now.Sub(c.alive).Round(time.Millisecond))
 	// It may be gone, or full of what was not read.
 	_ = c.write(frame{Op: opTakenOver}, nil)
 	c.wire.Close()

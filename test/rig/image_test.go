@@ -40,7 +40,7 @@ var theImage = sync.OnceValues(func() (img image, err error) {
 	if err != nil {
 		return img, err
 	}
-	root, err := rootFS(kernel, guest)
+	root, err := rootFS(kernel, guest, nil)
 	if err != nil {
 		return img, err
 	}
@@ -92,8 +92,8 @@ func (img image) make(root []byte) error {
 	return os.Rename(dir, img.snapshot)
 }
 
-// rootFS is what the guest's kernel begins with.
-func rootFS(kernel, guest string) ([]byte, error) {
+// rootFS is what the guest's kernel begins with. edge may be nil: it is put there later.
+func rootFS(kernel, guest string, edge []byte) ([]byte, error) {
 	var root strings.Builder
 	w := initramfs.NewWriter(&root)
 	for _, dir := range []string{"proc", "sys", "dev", "tmp", "etc"} {
@@ -116,6 +116,9 @@ func rootFS(kernel, guest string) ([]byte, error) {
 		return nil, err
 	}
 	w.File("init", init)
+	if edge != nil {
+		w.File("edge", edge)
+	}
 	return []byte(root.String()), w.Close()
 }
 

@@ -26,6 +26,13 @@ const (
 	Burn = "burn"
 )
 
+// Look is the argument with which Init, as the first process, runs /edge pins and
+// writes what that says to the console, with Looked behind it.
+const (
+	Look   = "look"
+	Looked = "rig: looked"
+)
+
 // None is the argument or the result of a call that has none.
 type None struct{}
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/rpc"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"time"
@@ -27,8 +28,13 @@ const processors = 8
 const ready = "rig: ready"
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == agent.Burn {
-		burn()
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case agent.Burn:
+			burn()
+		case agent.Look:
+			look()
+		}
 	}
 	// There is one CPU. What goes first must not wait for others of this process.
 	runtime.GOMAXPROCS(processors)
@@ -56,6 +62,18 @@ func burn() {
 	for work := 0; ; {
 		work++
 	}
+}
+
+// look has edge describe the board that this is, for ever after which nothing happens.
+func look() {
+	err := mount([]string{"proc:/proc", "sysfs:/sys", "devtmpfs:/dev"})
+	if err == nil {
+		cmd := exec.Command("/edge", "pins", "--json")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
+		err = cmd.Run()
+	}
+	fmt.Println(agent.Looked, err)
+	select {}
 }
 
 // boot makes of a bare kernel a system that listens.

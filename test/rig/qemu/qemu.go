@@ -30,6 +30,11 @@ type Config struct {
 	Snapshot string // of Save, with the same Kernel and Initrd; empty: boot
 	Dir      string // for a socket
 	Ports    []int  // of the guest, TCP, that the host can reach
+
+	// DeviceTree makes the machine a Raspberry Pi 3 Model B, which is its own. It has no
+	// network, and cannot be saved.
+	DeviceTree string
+	Args       []string // of the guest's first process
 }
 
 // A Machine is a QEMU that runs.
@@ -72,6 +77,9 @@ func Start(ctx context.Context, cfg Config) (*Machine, error) {
 // QEMU has to wait for the host's CPU: what takes half a second on a machine that is
 // idle does so on one that is busy. There can be only one core then.
 func (cfg Config) args(ports map[int]int, socket string) []string {
+	if cfg.DeviceTree != "" {
+		return cfg.raspi(socket)
+	}
 	net := []string{"user,id=net,restrict=on"}
 	for guest, host := range ports {
 		net = append(net, fmt.Sprintf("hostfwd=tcp:127.0.0.1:%d-10.0.2.15:%d", host, guest))
@@ -87,6 +95,17 @@ func (cfg Config) args(ports map[int]int, socket string) []string {
 		args = append(args, "-incoming", "exec:cat '"+cfg.Snapshot+"'")
 	}
 	return args
+}
+
+// raspi are for a Raspberry Pi, whose second serial port is that of the header. More
+// than one core would only wait for the first.
+func (cfg Config) raspi(socket string) []string {
+	return []string{
+		"-M", "raspi3b", "-accel", "tcg,thread=single", "-nodefaults", "-display", "none", "-no-reboot",
+		"-kernel", cfg.Kernel, "-initrd", cfg.Initrd, "-dtb", cfg.DeviceTree,
+		"-append", strings.Join(append([]string{"console=ttyS1,115200 quiet panic=-1 maxcpus=1 --"}, cfg.Args...), " "),
+		"-serial", "null", "-serial", "stdio", "-qmp", "unix:" + socket + ",server=on,wait=off",
+	}
 }
 
 // run starts QEMU from a thread that lasts as long: the signal at the death of the
