@@ -135,6 +135,28 @@ func TestOutboxWaitsForRoom(t *testing.T) {
 	o.wait(ctx)
 }
 
+// TestOutboxInterrupted ends the bridge while a letter is on its way: it is the first
+// one that is told in farewell.
+func TestOutboxInterrupted(t *testing.T) {
+	o := newOutbox()
+	ctx, cancel := context.WithCancel(t.Context())
+	var sent []string
+	o.put(letter{"a", func(c context.Context) error {
+		cancel()
+		if c.Err() == nil {
+			sent = append(sent, "a")
+		}
+		return c.Err()
+	}})
+	o.put(letter{"b", func(context.Context) error { sent = append(sent, "b"); return nil }})
+	if err := o.run(ctx); err != nil || len(sent) > 0 {
+		t.Errorf("run returned %v and has sent %q", err, sent)
+	}
+	if err := o.flush(t.Context()); err != nil || !slices.Equal(sent, []string{"a", "b"}) {
+		t.Errorf("flush returned %v; %q were sent", err, sent)
+	}
+}
+
 func TestOutboxError(t *testing.T) {
 	o := newOutbox()
 	want := errors.New("no broker")

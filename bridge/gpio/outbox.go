@@ -2,6 +2,7 @@ package gpio
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -99,16 +100,26 @@ func (o *outbox) run(ctx context.Context) error {
 	}
 }
 
-// flush sends what is there.
+// flush sends what is there. A letter that was not sent, as when ctx ends meanwhile, is
+// the first one of the next flush: it may be the last state that there is to tell.
 func (o *outbox) flush(ctx context.Context) error {
 	for ctx.Err() == nil {
 		l, ok := o.take()
 		if !ok {
 			return nil
 		}
-		if err := l.send(ctx); err != nil && ctx.Err() == nil {
-			return err
+		if err := l.send(ctx); err != nil {
+			o.putBack(l)
+			if ctx.Err() == nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+func (o *outbox) putBack(l letter) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.queue = slices.Insert(o.queue, 0, l)
 }
