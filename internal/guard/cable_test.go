@@ -44,6 +44,11 @@ func (c *cable) receive() (frame, *os.File, error) {
 	select {
 	case <-c.here:
 		return frame{}, nil, os.ErrClosed
+	default:
+	}
+	select {
+	case <-c.here:
+		return frame{}, nil, os.ErrClosed
 	case p := <-c.in:
 		return p.frame, p.file, nil
 	case <-c.there:
@@ -73,11 +78,14 @@ func (c *cable) write(f frame, lines syscall.Conn) error {
 			return err
 		}
 	}
-	select {
+	select { // An end that is closed is closed, even if there is room.
 	case <-c.there:
 		return syscall.EPIPE
 	case <-c.here:
 		return os.ErrClosed
+	default:
+	}
+	select {
 	case c.out <- p:
 		return nil
 	default:
