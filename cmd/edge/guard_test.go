@@ -22,7 +22,7 @@ func TestGuardPets(t *testing.T) {
 	}
 	defer systemd.Close()
 	t.Setenv("NOTIFY_SOCKET", name)
-	t.Setenv("WATCHDOG_USEC", "3600000000")
+	t.Setenv("WATCHDOG_USEC", "600000000")
 	t.Setenv("WATCHDOG_PID", fmt.Sprint(os.Getpid()))
 	log := slog.New(slog.DiscardHandler)
 	cfg := guard.DefaultConfig()
