@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -140,15 +141,33 @@ func mochiCommand(path, addr, _ string) ([]string, error) {
 	return []string{path, addr}, nil
 }
 
-// Build compiles the package pkg into the file out, as a release is: stripped.
-// env is added to the environment.
+// Build compiles the package pkg into the file out with the flags of a release,
+// build/flags. env is added to the environment.
 func Build(ctx context.Context, pkg, out string, env ...string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)
+	flags, err := releaseFlags(ctx)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, flags...), "-o", out, pkg)...)
 	cmd.Env = append(os.Environ(), append(env, "CGO_ENABLED=0")...)
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", pkg, err, msg)
 	}
 	return nil
+}
+
+func releaseFlags(ctx context.Context) ([]string, error) {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return nil, fmt.Errorf("find the repository: %w", err)
+	}
+	list, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "build/flags"))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(strings.Split(string(list), "\n"), func(line string) bool {
+		return !strings.HasPrefix(line, "-")
+	}), nil
 }
 
 // Start starts the broker at a free port of the loopback interface and returns

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,6 +81,14 @@ func build(path string) (edge, error) {
 	args, c := []string{"build", "-o", path}, "0"
 	if race {
 		args, c = append(args, "-race"), "1"
+	} else {
+		list, err := os.ReadFile("../../build/flags")
+		if err != nil {
+			return edge{}, err
+		}
+		args = append(args, slices.DeleteFunc(strings.Split(string(list), "\n"), func(line string) bool {
+			return !strings.HasPrefix(line, "-")
+		})...)
 	}
 	cmd := exec.Command("go", append(args, "edge/cmd/edge")...)
 	cmd.Env = append(os.Environ(), "GOARCH="+runtime.GOARCH, "CGO_ENABLED="+c)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -128,9 +129,15 @@ const root = "../.."
 // bin is where programs are built; TestMain removes it.
 var bin = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "edge-rig-") })
 
-// build builds a program for the guest and returns its path.
+// build builds a program for the guest, as for a board, and returns its path.
 func build(pkg string) (string, error) {
-	return compile("build", pkg, "-trimpath", "-ldflags", "-s -w -buildid=")
+	list, err := os.ReadFile(filepath.Join(root, "build/flags"))
+	if err != nil {
+		return "", err
+	}
+	flags := strings.Split(string(list), "\n")
+	flags = slices.DeleteFunc(flags, func(line string) bool { return !strings.HasPrefix(line, "-") })
+	return compile("build", pkg, flags...)
 }
 
 // buildTests builds the tests of a package for the guest.
