@@ -68,13 +68,18 @@ func (a *app) runGuard(ctx context.Context, f guardFlags) error {
 	level := new(slog.LevelVar)
 	setLevel(level, p.LogLevel)
 	log := a.newLogger(level)
-	(&privileges{log: log}).harden()
+	rights := &privileges{log: log, user: p.User}
+	rights.harden()
 	shrink(log)
 	cfg := f.config(p, log)
 	if unread != nil {
 		log.Error("the configuration cannot be read; the guard waits for the hub", "err", unread)
 	}
-	l, err := listenForHub(cfg.Socket, p.User)
+	hub, err := hubAccount(p.User)
+	if err != nil {
+		return err
+	}
+	l, err := listenForHub(cfg.Socket, hub)
 	if err != nil {
 		return err
 	}
@@ -82,6 +87,9 @@ func (a *app) runGuard(ctx context.Context, f guardFlags) error {
 	n := notifier{log}
 	pets := newPets(cfg, n, log)
 	defer pets.close()
+	if err := rights.drop(hub); err != nil {
+		return err
+	}
 	s := &guard.Server{Config: cfg, Log: log, Once: f.attached, Alive: pets.pet}
 	switch {
 	case unread != nil:
@@ -115,20 +123,39 @@ func (f *guardFlags) config(p *plan, log *slog.Logger) guard.Config {
 	return cfg
 }
 
-// listenForHub makes the socket, for a hub that becomes user.
-func listenForHub(socket, user string) (*guard.Listener, error) {
-	owner := os.Geteuid()
-	if user != "" {
-		a, err := findAccount(user)
-		if err != nil {
-			return nil, err
-		}
-		owner = a.uid
+// hubAccount is that of a hub that becomes user, nil if it stays who it is.
+func hubAccount(user string) (*account, error) {
+	if user == "" {
+		return nil, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
+	return findAccount(user)
+}
+
+// listenForHub makes the socket for a hub that becomes hub.
+func listenForHub(socket string, hub *account) (*guard.Listener, error) {
+	owner := os.Geteuid()
+	if hub != nil {
+		owner = hub.uid
+	}
+	if err := makePlace(filepath.Dir(socket), owner); err != nil {
 		return nil, fmt.Errorf("make a place for the guard's socket: %w", err)
 	}
 	return guard.Listen(socket, owner)
+}
+
+// makePlace makes a directory of owner's, if there is none. What is there stays whose it is.
+func makePlace(dir string, owner int) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	err := os.Mkdir(dir, 0o700)
+	switch {
+	case errors.Is(err, os.ErrExist):
+		return nil
+	case err != nil || os.Geteuid() != 0:
+		return err
+	}
+	return os.Lchown(dir, owner, -1)
 }
 
 // secure takes the outputs of all bridges at their safe levels.

@@ -30,20 +30,50 @@ const (
 	guardEnd = 500 * time.Millisecond
 )
 
+// A guardKeeper keeps a guard of the hub's own running. One that is nil keeps none.
+type guardKeeper struct {
+	end      context.CancelFunc
+	children sync.WaitGroup
+}
+
+// keepGuard starts a guard if there is to be one of the hub's own, before the hub gives
+// its rights up: the guard takes its place before all others with them, and gives them
+// up itself. It has a user to become, so that it may kill the hub, which is the same.
+func (n *node) keepGuard(p *plan) *guardKeeper {
+	if !p.Guard.Enabled || !n.ownGuard {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	k := &guardKeeper{end: cancel}
+	ready := make(chan struct{})
+	k.children.Go(func() { n.keepRunning(ctx, p, sync.OnceFunc(func() { close(ready) })) })
+	<-ready
+	return k
+}
+
+// release has a guard that ends not be started again.
+func (k *guardKeeper) release() {
+	if k != nil {
+		k.end()
+	}
+}
+
+// close waits until the guard has ended, which knows that the hub does.
+func (k *guardKeeper) close() {
+	k.release()
+	if k != nil {
+		k.children.Wait()
+	}
+}
+
 // openGuard puts the guard between bridges and chips, if there is to be one. stop says
 // goodbye to it, after the bridges have let go.
-func (n *node) openGuard(p *plan) (stop func()) {
+func (n *node) openGuard(p *plan, keeper *guardKeeper) (stop func()) {
 	if !p.Guard.Enabled {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	child, end := context.WithCancel(context.Background())
-	var helpers, children sync.WaitGroup
-	if n.ownGuard {
-		ready := make(chan struct{})
-		children.Go(func() { n.keepGuard(child, p, sync.OnceFunc(func() { close(ready) })) })
-		<-ready
-	}
+	var helpers sync.WaitGroup
 	client := guard.NewClient(p.Guard.Socket, n.log.With("guard", p.Guard.Socket))
 	n.adapt = func(b bridge.Bridge) bridge.Bridge { return guarded(b, client) }
 	helpers.Go(func() {
@@ -52,10 +82,9 @@ func (n *node) openGuard(p *plan) (stop func()) {
 		})
 	})
 	return func() {
+		keeper.release()
 		cancel()
 		helpers.Wait()
-		end()
-		children.Wait()
 	}
 }
 
@@ -67,9 +96,9 @@ func guarded(b bridge.Bridge, client *guard.Client) bridge.Bridge {
 	return b
 }
 
-// keepGuard starts a guard, and again when it ends, until ctx does. One that is there
+// keepRunning starts a guard, and again when it ends, until ctx does. One that is there
 // already is used. ready is called when there is one, or is not to be waited for.
-func (n *node) keepGuard(ctx context.Context, p *plan, ready func()) {
+func (n *node) keepRunning(ctx context.Context, p *plan, ready func()) {
 	defer ready()
 	for ctx.Err() == nil {
 		if guard.Listens(p.Guard.Socket) {
@@ -86,14 +115,15 @@ func (n *node) keepGuard(ctx context.Context, p *plan, ready func()) {
 }
 
 // runGuardChild runs a guard in a session of its own, so that what ends this process
-// does not end it too. When ctx ends it has been said goodbye to.
+// does not end it too. When ctx ends it has been, or is about to be, said goodbye to; one
+// that does not end then has never heard of the hub.
 func runGuardChild(ctx context.Context, p *plan, ready func()) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	cmd := exec.Command(exe, "guard", "--attached", "--config", p.file,
-		"--data", p.Data, "--socket", p.Guard.Socket, "--log-level", string(p.LogLevel))
+		"--data", p.Data, "--socket", p.Guard.Socket, "--user", p.User, "--log-level", string(p.LogLevel))
 	cmd.Env = withoutSystemd(os.Environ())
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -119,7 +149,7 @@ func runGuardChild(ctx context.Context, p *plan, ready func()) error {
 		select {
 		case err = <-ended:
 		case <-time.After(guardEnd):
-			return errors.New("the guard stays behind")
+			return cmd.Process.Signal(syscall.SIGTERM) // One that hangs hears it when it goes on.
 		}
 	}
 	if err == nil && ctx.Err() == nil {

@@ -29,21 +29,31 @@ const (
 
 // shrink makes the process one that is there when others are not: small, never
 // swapped out, and the last that is ended for want of memory. What it may not do is no
-// reason not to guard.
+// reason not to guard, and is said once, since a person can do something about it.
 func shrink(log *slog.Logger) {
 	runtime.GOMAXPROCS(1)
 	debug.SetMemoryLimit(guardMemory)
 	debug.FreeOSMemory()
-	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(guardOOM), 0); err != nil {
-		log.Debug("the guard may be ended for want of memory", "err", err)
+	var refused []error
+	for _, step := range []struct {
+		what string
+		do   func() error
+	}{
+		{"be ended last for want of memory", spare},
+		{"go before other processes", hurry},
+		{"stay in memory", pinMemory},
+	} {
+		if err := step.do(); err != nil {
+			refused = append(refused, fmt.Errorf("%s: %w", step.what, err))
+		}
 	}
-	if err := hurry(); err != nil {
-		log.Debug("the guard has no priority over others", "err", err)
-	}
-	if err := pinMemory(); err != nil {
-		log.Debug("the guard may be swapped out", "err", err)
+	if err := errors.Join(refused...); err != nil {
+		log.Info("on a machine that is too busy the guard may be late; it is not when root starts it, or edge-guard.service", "err", err)
 	}
 }
+
+// spare has the kernel end nearly everything else first for want of memory.
+func spare() error { return os.WriteFile("/proc/self/oom_score_adj", []byte(guardOOM), 0) }
 
 // hurry has the guard run at once when the machine is busy; it never runs for long.
 // Both kinds of priority are those of threads, not of a process; threads that are still

@@ -107,6 +107,8 @@ func (n *node) run(ctx context.Context, p *plan) error {
 		return err
 	}
 	defer data.Close()
+	keeper := n.keepGuard(p)
+	defer keeper.close()
 	if err := n.shed(p); err != nil {
 		return err
 	}
@@ -130,7 +132,7 @@ func (n *node) run(ctx context.Context, p *plan) error {
 	}
 	defer func() { n.metrics.Close() }() // A reload may have put another in its place.
 	n.admin.begin(n.server)
-	defer n.openGuard(p)()
+	defer n.openGuard(p, keeper)()
 	n.plan, n.bridges = p, map[string]*running{}
 	n.client = n.server.Client("edge")
 	if err := n.publishStatus("online"); err != nil {

@@ -60,6 +60,19 @@ func (p *privileges) settle() {
 	}
 }
 
+// drop gives up everything at once, for a process that has opened all that it needs
+// rights for. It becomes next if root has started it; nil is to stay who one is.
+func (p *privileges) drop(next *account) error {
+	p.warn(emptyBounds())
+	if next != nil && os.Geteuid() == 0 && next.uid != 0 {
+		if err := next.become(nil); err != nil {
+			return fmt.Errorf("become user %s: %w", p.user, err)
+		}
+	}
+	p.warn(errors.Join(keepCapabilities(0), unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)))
+	return nil
+}
+
 func (p *privileges) warn(err error) {
 	ofC := errors.Is(err, errC)
 	if err == nil || ofC && p.toldC {

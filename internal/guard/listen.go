@@ -25,7 +25,7 @@ func Listen(path string, owner int) (*Listener, error) {
 	if len(path) > socketPath {
 		return nil, fmt.Errorf("listen at %s: the path of a socket has %d bytes at most; name another one with guard.socket", path, socketPath)
 	}
-	lock, err := lockFile(path + ".lock")
+	lock, err := lockFile(path+".lock", owner)
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +39,8 @@ func Listen(path string, owner int) (*Listener, error) {
 
 // lockFile locks name for as long as it is open. The file stays, as that of a data
 // directory does: to remove it would race with who opens it now.
-func lockFile(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+func lockFile(name string, owner int) (*os.File, error) {
+	f, err := openLock(name, owner)
 	if err != nil {
 		return nil, fmt.Errorf("lock the guard's socket: %w", err)
 	}
@@ -53,6 +53,24 @@ func lockFile(name string) (*os.File, error) {
 		return nil, fmt.Errorf("another guard has locked %s: %w", name, syscall.EADDRINUSE)
 	}
 	return nil, fmt.Errorf("lock %s: %w", name, err)
+}
+
+// openLock opens name, or makes it, and then gives it to owner if this is root: the next
+// guard may be his. A file that was there already may be another by a second name, and
+// stays whose it is.
+func openLock(name string, owner int) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return os.OpenFile(name, os.O_RDWR|unix.O_NOFOLLOW, 0)
+	}
+	if err != nil || os.Geteuid() != 0 || owner == 0 {
+		return f, err
+	}
+	if err := f.Chown(owner, -1); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // open makes the socket. One that is there already is a dead guard's: the lock is ours.
