@@ -14,7 +14,7 @@ import (
 
 // version is that of the protocol. Both ends are the same program as a rule; a guard
 // of another version does not serve, and the main process goes on without it.
-const version = 1
+const version = 2
 
 // Bounds of a frame. A request of gpiochip.MaxLines lines has some 5 KiB.
 const (
@@ -36,7 +36,7 @@ const (
 	opAnswer    op = "answer"    // guard: to the question seq; a descriptor may come with it
 
 	opHello   op = "hello"   // client: I am the main process
-	opBeat    op = "beat"    // client: age ago, all owners of lines were alive
+	opBeat    op = "beat"    // client: age before clock, all owners of lines were alive
 	opFree    op = "free"    // client: do you hold these lines without me?
 	opTake    op = "take"    // client: give me these lines, if you hold them as they are here
 	opHold    op = "hold"    // client: hold these lines, too; with a descriptor
@@ -51,7 +51,8 @@ type frame struct {
 	Version  int           `json:"version,omitempty"`
 	Patience time.Duration `json:"patience,omitempty"` // ns
 	Seq      uint64        `json:"seq,omitempty"`
-	Age      time.Duration `json:"age,omitempty"` // ns
+	Clock    time.Duration `json:"clock,omitempty"` // ns from a time that only the client knows; in hello and beat
+	Age      time.Duration `json:"age,omitempty"`   // ns
 	Lines    *request      `json:"lines,omitempty"`
 	Held     bool          `json:"held,omitempty"` // the guard has the lines; in an answer to hello, it has taken over before
 	Error    string        `json:"error,omitempty"`
@@ -182,7 +183,7 @@ func decode(b []byte) (frame, error) {
 func (f frame) check() error {
 	lines := f.Op == opFree || f.Op == opTake || f.Op == opHold || f.Op == opLeave
 	switch {
-	case f.Age < 0 || f.Patience < 0 || len(f.Error) > maxText:
+	case f.Age < 0 || f.Clock < 0 || f.Patience < 0 || len(f.Error) > maxText:
 		return errors.New("a value out of range")
 	case lines != (f.Lines != nil):
 		return errors.New("lines where there are none, or none where they must be")

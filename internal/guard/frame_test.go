@@ -19,7 +19,7 @@ func TestFrames(t *testing.T) {
 	for _, f := range []frame{
 		{Op: opWelcome, Version: version, Patience: time.Second},
 		{Op: opHello, Version: version, Seq: 1},
-		{Op: opBeat, Seq: 1 << 60, Age: 3},
+		{Op: opBeat, Seq: 1 << 60, Clock: 5, Age: 3},
 		{Op: opTake, Seq: 2, Lines: &heater},
 		{Op: opAnswer, Seq: 2, Held: true, Error: "no"},
 		{Op: opTakenOver},
@@ -42,6 +42,7 @@ func TestBadFrames(t *testing.T) {
 		"unknown field":   `{"op":"ack","sneq":1}`,
 		"more behind":     `{"op":"ack"}{}`,
 		"negative age":    `{"op":"beat","age":-1}`,
+		"negative clock":  `{"op":"beat","clock":-1}`,
 		"lines missing":   `{"op":"hold"}`,
 		"lines too many":  `{"op":"beat","lines":{"chip":"a","name":"b","lines":[{"offset":1}]}}`,
 		"no lines":        `{"op":"hold","lines":{"chip":"a","name":"b","lines":[]}}`,
@@ -107,7 +108,7 @@ func TestRequests(t *testing.T) {
 // FuzzDecode reads anything; what is understood is the same when it is written again.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []frame{
-		{Op: opBeat, Seq: 7, Age: time.Millisecond},
+		{Op: opBeat, Seq: 7, Clock: time.Hour, Age: time.Millisecond},
 		{Op: opHold, Seq: 3, Lines: &heater},
 		{Op: opWelcome, Version: version, Patience: time.Second},
 		{Op: opAnswer, Held: true, Error: "in use"},

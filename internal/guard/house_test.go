@@ -94,6 +94,11 @@ func (h *house) client() (c *Client, stop func()) { return h.clientBy(h.dial) }
 
 func (h *house) clientBy(dial func() (wire, error)) (c *Client, stop func()) {
 	c = newClient(dial, h.as("main").descend, quiet)
+	return c, run(c)
+}
+
+// run runs c until stop is called.
+func run(c *Client) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -101,7 +106,7 @@ func (h *house) clientBy(dial func() (wire, error)) (c *Client, stop func()) {
 		close(done)
 	}()
 	synctest.Wait()
-	return c, func() {
+	return func() {
 		cancel()
 		<-done
 	}

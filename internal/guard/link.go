@@ -74,7 +74,7 @@ func (l *link) shake(welcome <-chan frame) error {
 		return fmt.Errorf("the guard speaks version %d, not %d; restart it", l.guard.Version, version)
 	}
 	begun := time.Since(l.zero)
-	r, err := l.ask(frame{Op: opHello, Version: version}, nil)
+	r, err := l.ask(frame{Op: opHello, Version: version, Clock: begun}, nil)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,8 @@ func (l *link) beat(at time.Duration) error {
 	}
 	l.seq++
 	l.sent[l.seq] = at
-	return l.write(frame{Op: opBeat, Seq: l.seq, Age: max(0, time.Since(l.zero)-at)}, nil)
+	now := time.Since(l.zero)
+	return l.write(frame{Op: opBeat, Seq: l.seq, Clock: now, Age: max(0, now-at)}, nil)
 }
 
 // ask puts a question and waits for the answer, which is an error if it says so.

@@ -82,6 +82,7 @@ func (s *Server) hello(now time.Time, c *session, f frame) {
 		s.lost = nil
 	}
 	s.main, s.came, c.alive = c, true, now
+	c.written(now, f)
 	s.held.disuse(now)
 	s.answer(c, a, nil)
 }
@@ -108,7 +109,7 @@ func (s *Server) serveMain(now time.Time, c *session, e *event) {
 	var err error
 	switch f.Op {
 	case opBeat:
-		if alive := now.Add(-f.Age); alive.After(c.alive) {
+		if alive := c.written(now, f).Add(-f.Age); alive.After(c.alive) {
 			c.alive = alive
 		}
 		a.Op = opAck
