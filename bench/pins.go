@@ -65,7 +65,7 @@ func pinsRow(measure func(context.Context, pins, *watcher, int) ([]time.Duration
 		if p.Name == loopName {
 			open = loopPins
 		}
-		w, err := watch(ctx, addr)
+		w, err := watch(ctx, addr, pinsPrefix+"/door")
 		if err != nil {
 			return r, err
 		}
@@ -192,7 +192,7 @@ func loopPins(ctx context.Context, p peer.Peer, _ *broker.Broker, addr string) (
 	}}, nil
 }
 
-// A watcher is a client on the network that sees the input's topic and commands the
+// A watcher is a client on the network that sees an input's topic and commands the
 // output.
 type watcher struct {
 	conn   *load.Conn
@@ -200,12 +200,12 @@ type watcher struct {
 	done   chan struct{}
 }
 
-func watch(ctx context.Context, addr string) (*watcher, error) {
+func watch(ctx context.Context, addr, topic string) (*watcher, error) {
 	conn, err := load.Dial(ctx, addr, "watcher")
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.Subscribe(pinsPrefix+"/door", 0); err != nil {
+	if err := conn.Subscribe(topic, 0); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	w := &watcher{conn, make(chan moment, unread), make(chan struct{})}

@@ -62,3 +62,11 @@ func TestSample(t *testing.T) {
 		}
 	})
 }
+
+// TestPinsStorm measures a few echoes with and without a storm.
+func TestPinsStorm(t *testing.T) {
+	r, err := rowNamed("pins-storm").Measure(t.Context(), peer.Peer{Name: tested}, Timing{Changes: 1})
+	if err != nil || r.Expected != echoes || r.Delivered != echoes || r.Value <= 0 || r.figure("p99 without").Value <= 0 || r.figure("changes of a line").Value <= 0 {
+		t.Errorf("Measure = %+v, %v, want the times of %d echoes", r, err, echoes)
+	}
+}

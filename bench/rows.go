@@ -148,6 +148,7 @@ var rows = []Row{
 		Name: "pins-set", Title: "a command is published, until the output has its level", Unit: "µs p99", Compare: []string{"p50"},
 		Peers: []string{"edge"}, Rival: loopName, PeersMayLose: true, Measure: pinsRow(setToLevel),
 	},
+	{Name: "pins-storm", Title: "28 inputs bounce at 10 kHz: another topic, there and back", Unit: "µs p99", Goal: 20_000, EdgeOnly: true, Measure: pinsStorm},
 	{Name: "start", Title: "start to first CONNACK", Unit: "ms", Goal: 300, Measure: start},
 	{Name: "demo", Title: "edge demo, resident when idle", Unit: "MB", Goal: 16, EdgeOnly: true, Measure: demo},
 	{Name: "size", Title: "binary, stripped", Unit: "MB", Goal: 12, EdgeOnly: true, Measure: size},
