@@ -37,8 +37,20 @@ var (
 // A Port is an open serial port. Its methods may be called from several
 // goroutines at once; in particular, Close ends a Read and a Write that wait.
 type Port struct {
-	f    *os.File
+	conn conn
 	baud int
+}
+
+// A conn is what a Port stands on. Its errors are those of the kernel; Port
+// explains them.
+type conn interface {
+	io.ReadWriteCloser
+	SetDeadline(t time.Time) error
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+	Name() string
+	unsent() (int, error) // bytes written that have not left this machine
+	discard() error       // throws these away
 }
 
 var _ io.ReadWriteCloser = (*Port)(nil)
@@ -62,36 +74,36 @@ func (h Host) Open(ctx context.Context, cfg Config) (*Port, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open serial port %s: %w", dev, err)
 	}
-	return &Port{f: f, baud: cfg.Baud}, nil
+	return &Port{conn: terminal{f}, baud: cfg.Baud}, nil
 }
 
 // Name returns the path of the device, such as /dev/ttyUSB0.
-func (p *Port) Name() string { return p.f.Name() }
+func (p *Port) Name() string { return p.conn.Name() }
 
 // Read waits for at least one byte. The error wraps os.ErrDeadlineExceeded
 // when the deadline passed, os.ErrClosed after Close and ErrGone when the port
 // was unplugged; it is never io.EOF.
 func (p *Port) Read(b []byte) (int, error) {
-	n, err := p.f.Read(b)
+	n, err := p.conn.Read(b)
 	return n, p.explain("read", err)
 }
 
 // Write hands b to the kernel and waits while its buffer is full. The errors
 // are those of Read. Drain tells when b has left.
 func (p *Port) Write(b []byte) (int, error) {
-	n, err := p.f.Write(b)
+	n, err := p.conn.Write(b)
 	return n, p.explain("write", err)
 }
 
 // SetDeadline bounds all reads and writes from now on, also those that wait.
 // The zero time means for ever.
-func (p *Port) SetDeadline(t time.Time) error { return p.f.SetDeadline(t) }
+func (p *Port) SetDeadline(t time.Time) error { return p.conn.SetDeadline(t) }
 
 // SetReadDeadline is SetDeadline for reads only.
-func (p *Port) SetReadDeadline(t time.Time) error { return p.f.SetReadDeadline(t) }
+func (p *Port) SetReadDeadline(t time.Time) error { return p.conn.SetReadDeadline(t) }
 
 // SetWriteDeadline is SetDeadline for writes only.
-func (p *Port) SetWriteDeadline(t time.Time) error { return p.f.SetWriteDeadline(t) }
+func (p *Port) SetWriteDeadline(t time.Time) error { return p.conn.SetWriteDeadline(t) }
 
 // Drain waits until the kernel and its driver have sent everything, or until
 // ctx ends. What an adapter keeps in its own FIFO may still be on its way. It
@@ -99,7 +111,7 @@ func (p *Port) SetWriteDeadline(t time.Time) error { return p.f.SetWriteDeadline
 // control holds the line.
 func (p *Port) Drain(ctx context.Context) error {
 	for {
-		n, err := p.unsent()
+		n, err := p.conn.unsent()
 		if err != nil || n == 0 {
 			return p.explain("drain", err)
 		}
@@ -114,44 +126,12 @@ func (p *Port) Drain(ctx context.Context) error {
 
 // Discard throws away what was written and has not been sent.
 func (p *Port) Discard() error {
-	err := p.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH) })
-	return p.explain("discard output of", err)
+	return p.explain("discard output of", p.conn.discard())
 }
 
 // Close gives the port back at once and ends every Read, Write and Drain. What
-// has not been sent is thrown away: the kernel would wait up to 30 seconds for
-// a line that flow control holds (closing_wait, setserial(8)).
-func (p *Port) Close() error {
-	n, _ := p.unsent()
-	_ = p.control(func(fd int) error {
-		if n > 0 {
-			_ = unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH)
-		}
-		return unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
-	})
-	return p.f.Close()
-}
-
-// unsent returns how many bytes wait in the kernel and the driver.
-func (p *Port) unsent() (n int, err error) {
-	err = p.control(func(fd int) (err error) {
-		n, err = unix.IoctlGetInt(fd, unix.TIOCOUTQ)
-		return err
-	})
-	return n, err
-}
-
-func (p *Port) control(do func(fd int) error) error {
-	rc, err := p.f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	if err := rc.Control(func(fd uintptr) { inner = do(int(fd)) }); err != nil {
-		return os.ErrClosed // by another name, of package internal/poll
-	}
-	return inner
-}
+// has not been sent is thrown away.
+func (p *Port) Close() error { return p.conn.Close() }
 
 // explain turns the many ways in which the kernel says that a terminal has
 // hung up into ErrGone: end of file for a blocked reader of a real port, EIO
