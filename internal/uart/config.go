@@ -11,9 +11,10 @@ import (
 // Config says which port and how its line is set. Zero values are 115200 baud,
 // 8 data bits, no parity, 1 stop bit, no flow control.
 type Config struct {
-	// Port is a path, the name of a link in /dev/serial/by-id or by-path, the
-	// name of a device in /dev, or a pattern as of filepath.Match for one of
-	// these that matches a single port.
+	// Port is a path, the name of a link in /dev/serial/by-id or by-path, with
+	// or without udev, the name of a device in /dev, or a pattern as of
+	// filepath.Match for one of these that matches a single port; or
+	// `VID:PID` or `VID:PID:serial` of a USB adapter, serial being a pattern, too.
 	Port string
 
 	Baud     int // bits per second; any that the driver can do

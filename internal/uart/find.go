@@ -1,10 +1,12 @@
 package uart
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,18 +33,24 @@ func Find(name string) (string, error) { return Host{}.Find(name) }
 
 // Find is as the function Find.
 func (h Host) Find(name string) (string, error) {
-	var links []string
-	for _, pattern := range h.patterns(name) {
-		links = append(links, matches(pattern)...)
-	}
 	devices := map[string]string{} // by the shortest name, for the message
-	for _, l := range links {
-		dev, err := filepath.EvalSymlinks(l)
-		if err != nil {
-			continue // the link outlived its device
+	for _, pattern := range h.patterns(name) {
+		for _, l := range matches(pattern) {
+			dev, err := filepath.EvalSymlinks(l)
+			if err != nil {
+				continue // the link outlived its device
+			}
+			if old, ok := devices[dev]; !ok || len(l) < len(old) {
+				devices[dev] = l
+			}
 		}
-		if old, ok := devices[dev]; !ok || len(l) < len(old) {
-			devices[dev] = l
+	}
+	// Of adapters with the same name udev's link means the one that came last;
+	// here they are seen to be several.
+	adapters := h.adapters()
+	for _, p := range adapters {
+		if _, ok := devices[p.Path]; !ok && h.answers(p, name) {
+			devices[p.Path] = p.Path
 		}
 	}
 	switch len(devices) {
@@ -51,19 +59,36 @@ func (h Host) Find(name string) (string, error) {
 			return dev, nil
 		}
 	case 0:
-		return "", fmt.Errorf("port %s: %w; %s", name, fs.ErrNotExist, h.known())
+		return "", fmt.Errorf("port %s: %w; %s", name, fs.ErrNotExist, h.known(adapters))
 	}
-	var names []string
-	for _, l := range devices {
-		names = append(names, l)
+	return "", fmt.Errorf("port %s: %w: %s", name, ErrAmbiguous, strings.Join(candidates(devices, adapters), ", "))
+}
+
+// candidates are names that tell the devices apart: for adapters that by-id, or
+// the socket where two have the same.
+func candidates(devices map[string]string, adapters []Info) (names []string) {
+	count := map[string]int{}
+	for _, p := range adapters {
+		count[p.ByID]++
 	}
-	slices.Sort(names)
-	return "", fmt.Errorf("port %s: %w: %s", name, ErrAmbiguous, strings.Join(names, ", "))
+	for _, p := range adapters {
+		if _, ok := devices[p.Path]; !ok {
+			continue
+		}
+		devices[p.Path] = cmp.Or(p.ByPath, p.Path)
+		if p.ByID != "" && count[p.ByID] == 1 {
+			devices[p.Path] = p.ByID
+		}
+	}
+	return slices.Sorted(maps.Values(devices))
 }
 
 // patterns are the places where name is looked for.
 func (h Host) patterns(name string) []string {
-	if strings.Contains(name, "/") {
+	switch {
+	case identity.MatchString(name):
+		return nil
+	case strings.Contains(name, "/"):
 		return []string{name}
 	}
 	return []string{
@@ -84,15 +109,19 @@ func matches(pattern string) []string {
 }
 
 // known tells a user which names would have worked.
-func (h Host) known() string {
-	ids := matches(h.path("dev/serial/by-id/*"))
+func (h Host) known(adapters []Info) string {
+	ids := map[string]bool{}
+	for _, id := range matches(h.path("dev/serial/by-id/*")) {
+		ids[filepath.Base(id)] = true
+	}
+	for _, p := range adapters {
+		ids[p.ByID] = p.ByID != ""
+	}
+	delete(ids, "")
 	if len(ids) == 0 {
 		return "no USB adapter is plugged in"
 	}
-	for i, id := range ids {
-		ids[i] = filepath.Base(id)
-	}
-	return "plugged in: " + strings.Join(ids, ", ")
+	return "plugged in: " + strings.Join(slices.Sorted(maps.Keys(ids)), ", ")
 }
 
 const (

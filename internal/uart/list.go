@@ -12,8 +12,8 @@ import (
 // those of USB for a port on the board, are empty.
 type Info struct {
 	Path         string   `json:"path"`              // /dev/ttyUSB0
-	ByID         string   `json:"by_id,omitempty"`   // the link in /dev/serial/by-id, the best name to configure
-	ByPath       string   `json:"by_path,omitempty"` // the link in /dev/serial/by-path: the socket, whatever is in it
+	ByID         string   `json:"by_id,omitempty"`   // the link in /dev/serial/by-id, the best name to configure; without udev, only its name
+	ByPath       string   `json:"by_path,omitempty"` // the same in /dev/serial/by-path: the socket, whatever is in it
 	Driver       string   `json:"driver,omitempty"`  // ftdi_sio, cdc_acm, uart-pl011
 	VID          string   `json:"vid,omitempty"`     // four hexadecimal digits
 	PID          string   `json:"pid,omitempty"`
@@ -35,21 +35,30 @@ func (h Host) List() ([]Info, error) {
 	ids, paths, holders := h.links("by-id"), h.links("by-path"), h.holders()
 	var ports []Info
 	for _, e := range entries {
-		dir := h.path("sys/class/tty", e.Name())
-		device, err := filepath.EvalSymlinks(filepath.Join(dir, "device"))
-		if err != nil || content(dir, "type") == "0" {
-			continue // a virtual terminal; a place on the board without a UART (PORT_UNKNOWN)
+		p, ok := h.describe(e.Name())
+		if !ok {
+			continue
 		}
-		p := Info{Path: h.path("dev", e.Name()), ByID: ids[e.Name()], ByPath: paths[e.Name()]}
-		p.Driver = h.driver(device)
+		p.ByID, p.ByPath = cmp.Or(ids[e.Name()], p.ByID), cmp.Or(paths[e.Name()], p.ByPath)
 		p.Holders = holders[p.Path]
-		h.usb(device, &p)
 		ports = append(ports, p)
 	}
 	slices.SortFunc(ports, func(a, b Info) int {
 		return cmp.Or(cmp.Compare(len(a.Path), len(b.Path)), cmp.Compare(a.Path, b.Path))
 	})
 	return ports, nil
+}
+
+// describe says what /sys knows of a terminal, if it is a serial port.
+func (h Host) describe(name string) (p Info, ok bool) {
+	dir := h.path("sys/class/tty", name)
+	device, err := filepath.EvalSymlinks(filepath.Join(dir, "device"))
+	if err != nil || content(dir, "type") == "0" {
+		return Info{}, false // a virtual terminal; a place on the board without a UART (PORT_UNKNOWN)
+	}
+	p = Info{Path: h.path("dev", name), Driver: h.driver(device)}
+	h.usb(device, &p)
+	return p, true
 }
 
 // links returns the links of a directory in /dev/serial by the name of the
@@ -69,26 +78,11 @@ func (h Host) links(dir string) map[string]string {
 // serial-base below its own.
 func (h Host) driver(device string) string {
 	for d := device; h.within(d); d = filepath.Dir(d) {
-		to, err := os.Readlink(filepath.Join(d, "driver"))
-		if name := filepath.Base(to); err == nil && name != "port" && name != "ctrl" {
+		if name := linked(d, "driver"); name != "" && name != "port" && name != "ctrl" {
 			return name
 		}
 	}
 	return ""
-}
-
-// usb goes up from a device to the USB device that carries it.
-func (h Host) usb(device string, p *Info) {
-	for d := device; h.within(d); d = filepath.Dir(d) {
-		if p.VID = content(d, "idVendor"); p.VID == "" {
-			continue
-		}
-		p.PID = content(d, "idProduct")
-		p.Manufacturer = content(d, "manufacturer")
-		p.Product = content(d, "product")
-		p.Serial = content(d, "serial")
-		return
-	}
 }
 
 func (h Host) within(device string) bool {
@@ -99,4 +93,18 @@ func (h Host) within(device string) bool {
 func content(dir, file string) string {
 	b, _ := os.ReadFile(filepath.Join(dir, file))
 	return strings.TrimSpace(string(b))
+}
+
+// linked returns the name of what a link in /sys points to, or nothing.
+func linked(dir, link string) string {
+	to, err := os.Readlink(filepath.Join(dir, link))
+	if err != nil {
+		return ""
+	}
+	return filepath.Base(to)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }

@@ -1,0 +1,4 @@
+package uart
+
+// ByID is the name of an adapter in /dev/serial/by-id.
+func ByID(p Info, number, port string) string { return p.byID(number, port) }
