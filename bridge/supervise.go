@@ -28,8 +28,9 @@ var (
 // everything that it announced is marked offline, with the reason, and after a
 // delay Run is called again. The delay doubles from 1 s to 30 s, of which half
 // to all is waited, and begins anew after a run that announced its device and
-// lasted for as long as the delay that would follow it. A panic is not
-// recovered: that is a mistake in the bridge, not a lost device.
+// lasted for as long as the delay that would follow it. A run that ended with a
+// Lost is not waited for longer than that says. A panic is not recovered: that is
+// a mistake in the bridge, not a lost device.
 //
 // When the device is back, it is the bridge that says so: by Announce, and by
 // publishing states with their attributes anew.
@@ -51,7 +52,7 @@ func Supervise(ctx context.Context, base Base, b Bridge, c Client, log *slog.Log
 		}
 		wait := jitter(delay)
 		s.report(err, wait)
-		sleep(ctx, wait)
+		rest(ctx, wait, err)
 		s.sayOffline(ctx, err, end) // if the broker would not take it before
 	}
 }
@@ -126,6 +127,20 @@ func (s *supervisor) sayOffline(ctx context.Context, reason error, since time.Ti
 // jitter returns half of d to all of it, so that what failed together is not
 // tried again together.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+// rest waits for d, until ctx ends, or until what was lost is there again.
+func rest(ctx context.Context, d time.Duration, err error) {
+	lost, ok := errors.AsType[*Lost](err)
+	if !ok {
+		sleep(ctx, d)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	if lost.Back(ctx) != nil {
+		<-ctx.Done()
+	}
+}
 
 // sleep waits for d, or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) {

@@ -58,14 +58,22 @@ func (b *Bridge) run(ctx context.Context, c bridge.Client) error {
 		return err
 	}
 	if err := s.align(); err != nil {
-		return err
+		return lost(port, err)
 	}
 	g, serving := errgroup.WithContext(ctx)
 	defer s.end(ctx)
 	defer context.AfterFunc(serving, func() { port.Close() })() // ends Read and Write
 	g.Go(func() error { return s.serve(serving, b.device(port.Name())) })
 	g.Go(func() error { return s.write(serving) })
-	return g.Wait()
+	return lost(port, g.Wait())
+}
+
+// lost says of a port that is gone when it is plugged in again.
+func lost(port *uart.Port, err error) error {
+	if errors.Is(err, uart.ErrGone) {
+		return &bridge.Lost{Err: err, Back: port.Replugged}
+	}
+	return err
 }
 
 // open waits until the port is plugged in, and opens it.

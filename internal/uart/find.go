@@ -2,8 +2,6 @@ package uart
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -11,15 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A Host is a machine with serial ports. Its zero value is this machine.
 type Host struct {
 	// Root is put before /dev, /sys and /proc; tests have their own.
 	Root string
+
+	watch *watch // of tests that have a Root
 }
 
 func (h Host) path(elem ...string) string {
@@ -123,44 +120,3 @@ func (h Host) known(adapters []Info) string {
 	}
 	return "plugged in: " + strings.Join(slices.Sorted(maps.Keys(ids)), ", ")
 }
-
-const (
-	// poll is how often Wait looks. Pseudo-terminals and machines without udev
-	// send no events, so looking is what works everywhere; a look is one stat.
-	poll = 250 * time.Millisecond
-
-	// settle is how long Wait gives udev to set the owner of a new device.
-	settle = time.Second
-)
-
-// Wait returns the device that name means as soon as it is plugged in. The
-// error is that of ctx, or wraps ErrAmbiguous.
-func Wait(ctx context.Context, name string) (string, error) { return Host{}.Wait(ctx, name) }
-
-// Wait is as the function Wait.
-func (h Host) Wait(ctx context.Context, name string) (string, error) {
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	var since time.Time
-	for {
-		dev, err := h.Find(name)
-		switch {
-		case err == nil && since.IsZero():
-			since = time.Now()
-		case errors.Is(err, fs.ErrNotExist):
-			since = time.Time{}
-		case err != nil:
-			return "", err
-		}
-		if err == nil && (usable(dev) || time.Since(since) > settle) {
-			return dev, nil
-		}
-		select {
-		case <-ctx.Done():
-			return "", fmt.Errorf("wait for serial port %s: %w", name, ctx.Err())
-		case <-tick.C:
-		}
-	}
-}
-
-func usable(dev string) bool { return unix.Access(dev, unix.R_OK|unix.W_OK) == nil }

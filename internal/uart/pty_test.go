@@ -2,13 +2,10 @@ package uart_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"edge/internal/uart"
 )
@@ -19,23 +16,11 @@ const patience = 10 * time.Second
 // newPTY returns the far end of a port and the path of the port.
 func newPTY(t *testing.T) (far *os.File, path string) {
 	t.Helper()
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Skipf("no pseudo-terminals here: %v", err)
-	}
-	far = os.NewFile(uintptr(fd), "/dev/ptmx")
-	t.Cleanup(func() { far.Close() })
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatalf("unlock pseudo-terminal: %v", err)
-	}
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatalf("number of pseudo-terminal: %v", err)
-	}
+	far, path = uart.PTY(t)
 	if err := far.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	return far, fmt.Sprintf("/dev/pts/%d", n)
+	return far, path
 }
 
 // open opens a port that is closed after the test.

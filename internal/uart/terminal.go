@@ -1,13 +1,33 @@
 package uart
 
 import (
+	"context"
+	"errors"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 // A terminal is a conn on a device of this machine.
-type terminal struct{ *os.File }
+type terminal struct {
+	*os.File
+	host Host
+	name string // by which it was found
+	node node
+}
+
+// terminal returns the conn of a device that was found by name.
+func (h Host) terminal(f *os.File, name string) terminal {
+	t := terminal{File: f, host: h, name: name}
+	_ = t.control(func(fd int) error {
+		var s unix.Stat_t
+		err := unix.Fstat(fd, &s)
+		t.node = nodeOf(s)
+		return err
+	})
+	return t
+}
 
 var _ conn = terminal{}
 
@@ -48,4 +68,27 @@ func (t terminal) control(do func(fd int) error) error {
 		return os.ErrClosed // by another name, of package internal/poll
 	}
 	return inner
+}
+
+// A node is a file in /dev, and no later one of the same name.
+type node struct {
+	dev, inode uint64
+	made       unix.Timespec
+}
+
+func nodeOf(s unix.Stat_t) node { return node{s.Dev, s.Ino, s.Ctim} }
+
+// replugged returns when the name has another node than that which was opened,
+// or the old one after there was none.
+func (t terminal) replugged(ctx context.Context) error {
+	gone := false
+	return t.host.until(ctx, t.name, func() (bool, error) {
+		dev, err := t.host.Find(t.name)
+		if err != nil {
+			gone = gone || errors.Is(err, fs.ErrNotExist)
+			return false, nil
+		}
+		var s unix.Stat_t
+		return unix.Stat(dev, &s) == nil && (gone || nodeOf(s) != t.node), nil
+	})
 }

@@ -74,7 +74,7 @@ func (h Host) Open(ctx context.Context, cfg Config) (*Port, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open serial port %s: %w", dev, err)
 	}
-	return &Port{conn: terminal{f}, baud: cfg.Baud}, nil
+	return &Port{conn: h.terminal(f, cfg.Port), baud: cfg.Baud}, nil
 }
 
 // Name returns the path of the device, such as /dev/ttyUSB0.
@@ -132,6 +132,18 @@ func (p *Port) Discard() error {
 // Close gives the port back at once and ends every Read, Write and Drain. What
 // has not been sent is thrown away.
 func (p *Port) Close() error { return p.conn.Close() }
+
+// Replugged waits until the port was taken away and is there again, or ctx ends.
+// It may be called after Close: then it says when it is worth while to open the
+// port anew at once. A port that is there and broken is not replugged. Of a port
+// on the network nothing is known before ctx ends.
+func (p *Port) Replugged(ctx context.Context) error {
+	if t, ok := p.conn.(interface{ replugged(context.Context) error }); ok {
+		return t.replugged(ctx)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
 
 // explain turns the many ways in which the kernel says that a terminal has
 // hung up into ErrGone: end of file for a blocked reader of a real port, EIO
