@@ -74,17 +74,10 @@ func nothing[C any](C, C) []string { return nil }
 // samePort finds a serial port that two bridges want: by its name, and where
 // it is plugged in also if it is named in two ways.
 func samePort(first, second serial.Config) []string {
-	if portOf(first.Port) == portOf(second.Port) {
+	if uart.SamePort(first.Port, second.Port) {
 		return []string{"port"}
 	}
 	return nil
-}
-
-func portOf(name string) string {
-	if dev, err := uart.Find(name); err == nil {
-		return dev
-	}
-	return path.Base(name)
 }
 
 // sameLines finds GPIO lines and PWM channels that two bridges want. Whether two pins are one

@@ -14,7 +14,8 @@ type Config struct {
 	// Port is a path, the name of a link in /dev/serial/by-id or by-path, with
 	// or without udev, the name of a device in /dev, or a pattern as of
 	// filepath.Match for one of these that matches a single port; or
-	// `VID:PID` or `VID:PID:serial` of a USB adapter, serial being a pattern, too.
+	// `VID:PID` or `VID:PID:serial` of a USB adapter, serial being a pattern, too;
+	// or a source: tcp://HOST:PORT, rfc2217://HOST:PORT or replay:FILE.
 	Port string
 
 	Baud     int // bits per second; any that the driver can do
@@ -72,6 +73,10 @@ func (c Config) Validate() error {
 	}
 	if strings.TrimSpace(c.Port) == "" {
 		wrong("port", "must be set, for example to a name in /dev/serial/by-id")
+	} else if _, ok, err := parseSource(c.Port); ok {
+		if err != nil {
+			wrong("port", "%w", err)
+		}
 	} else if _, err := filepath.Match(c.Port, ""); err != nil {
 		wrong("port", "%q is not a pattern: %w", c.Port, err)
 	}

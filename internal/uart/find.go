@@ -25,11 +25,15 @@ func (h Host) path(elem ...string) string {
 
 // Find returns the device that name means now, such as /dev/ttyUSB0; see
 // Config.Port for what name may be. The error wraps fs.ErrNotExist or
-// ErrAmbiguous, and says which ports there are.
+// ErrAmbiguous, and says which ports there are. A source on the network is taken
+// to be there; Open tells.
 func Find(name string) (string, error) { return Host{}.Find(name) }
 
 // Find is as the function Find.
 func (h Host) Find(name string) (string, error) {
+	if s, ok, err := parseSource(name); ok {
+		return s.name(), err
+	}
 	devices := map[string]string{} // by the shortest name, for the message
 	for _, pattern := range h.patterns(name) {
 		for _, l := range matches(pattern) {

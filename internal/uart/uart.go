@@ -16,8 +16,6 @@ import (
 	"io"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 var (
@@ -55,9 +53,9 @@ type conn interface {
 
 var _ io.ReadWriteCloser = (*Port)(nil)
 
-// Open finds the port, locks it and sets its line. The error wraps ErrBusy and
-// names the holder when somebody else has it, fs.ErrNotExist when it is not
-// plugged in, and ErrAmbiguous when a pattern matches several.
+// Open finds the port, locks it and sets its line, or connects to it. The error
+// wraps ErrBusy and names the holder when somebody else has it, fs.ErrNotExist
+// when it is not plugged in, and ErrAmbiguous when a pattern matches several.
 func Open(ctx context.Context, cfg Config) (*Port, error) { return Host{}.Open(ctx, cfg) }
 
 // Open is as the function Open.
@@ -65,11 +63,14 @@ func (h Host) Open(ctx context.Context, cfg Config) (*Port, error) {
 	if err := errors.Join(ctx.Err(), cfg.Validate()); err != nil {
 		return nil, fmt.Errorf("open serial port: %w", err)
 	}
+	cfg = cfg.withDefaults()
+	if s, ok, _ := parseSource(cfg.Port); ok {
+		return s.open(ctx, cfg)
+	}
 	dev, err := h.Find(cfg.Port)
 	if err != nil {
 		return nil, fmt.Errorf("open serial port: %w", err)
 	}
-	cfg = cfg.withDefaults()
 	f, err := h.open(dev, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open serial port %s: %w", dev, err)
@@ -77,7 +78,8 @@ func (h Host) Open(ctx context.Context, cfg Config) (*Port, error) {
 	return &Port{conn: h.terminal(f, cfg.Port), baud: cfg.Baud}, nil
 }
 
-// Name returns the path of the device, such as /dev/ttyUSB0.
+// Name returns the path of the device, such as /dev/ttyUSB0, or the name of the
+// source without its options and token.
 func (p *Port) Name() string { return p.conn.Name() }
 
 // Read waits for at least one byte. The error wraps os.ErrDeadlineExceeded
@@ -147,15 +149,15 @@ func (p *Port) Replugged(ctx context.Context) error {
 
 // explain turns the many ways in which the kernel says that a terminal has
 // hung up into ErrGone: end of file for a blocked reader of a real port, EIO
-// for a pseudo-terminal and for writers, ENODEV and ENXIO in between. Since
-// VMIN is 1 and the descriptor does not block, end of file means nothing else.
+// for a pseudo-terminal and for writers, ENODEV and ENXIO in between. Those of
+// connections are among them.
 func (p *Port) explain(doing string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("%s %s: %w", doing, p.Name(), ErrGone)
-	case errors.Is(err, unix.EIO), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+	case hungUp(err):
 		return fmt.Errorf("%s %s: %w (%w)", doing, p.Name(), ErrGone, bare(err))
 	}
 	return fmt.Errorf("%s %s: %w", doing, p.Name(), bare(err))

@@ -32,6 +32,9 @@ func Wait(ctx context.Context, name string) (string, error) { return Host{}.Wait
 
 // Wait is as the function Wait.
 func (h Host) Wait(ctx context.Context, name string) (dev string, err error) {
+	if s, ok, err := parseSource(name); ok {
+		return s.name(), err
+	}
 	var since time.Time // found without access
 	err = h.until(ctx, name, func() (bool, error) {
 		dev, err = h.Find(name)
