@@ -19,12 +19,17 @@ type Config struct {
 	Manufacturer string `yaml:"manufacturer" doc:"Who made it; what its USB descriptor says if absent."`
 	Model        string `yaml:"model" doc:"What it is; what its USB descriptor says if absent."`
 
-	Port     string      `yaml:"port" doc:"A name in /dev/serial/by-id or by-path (edge ports lists them), a pattern such as usb-FTDI_* that matches a single one, or a path."`
+	Port     string      `yaml:"port" doc:"A name in /dev/serial/by-id or by-path (edge ports lists them), with or without udev; VID:PID or VID:PID:serial of a USB adapter; a pattern such as usb-FTDI_* that matches a single one; or a path."`
 	Baud     int         `yaml:"baud" doc:"Bits per second; any rate that the adapter can do."`
 	DataBits int         `yaml:"data_bits" doc:"Bits of a byte on the line, 5 to 8."`
-	Parity   uart.Parity `yaml:"parity" doc:"The parity bit: none, odd or even."`
+	Parity   uart.Parity `yaml:"parity" doc:"The parity bit: none, odd, even, mark (always 1) or space (always 0)."`
 	StopBits int         `yaml:"stop_bits" doc:"Stop bits, 1 or 2."`
 	Flow     uart.Flow   `yaml:"flow" doc:"Flow control: none, rtscts (two wires) or xonxoff (two reserved bytes)."`
+
+	DTR        uart.Wire  `yaml:"dtr" doc:"What DTR does when the port has been opened, which turns it on for a moment: leave it so, on or off."`
+	RTS        uart.Wire  `yaml:"rts" doc:"The same for RTS."`
+	RS485      uart.RS485 `yaml:"rs485" doc:"An RS-485 transceiver whose direction RTS switches."`
+	LowLatency bool       `yaml:"low_latency" doc:"Bytes are handed over as they come; an FTDI adapter collects them for 16 ms otherwise."`
 
 	Delimiter string `yaml:"delimiter" doc:"What ends a line; before a line feed, a carriage return does not count."`
 	MaxLine   int    `yaml:"max_line" doc:"Bytes of the longest line that is read; longer ones are counted as bad."`
@@ -77,6 +82,7 @@ func (Format) Values() []string { return []string{string(Value), string(JSON), s
 func DefaultConfig() Config {
 	return Config{
 		Baud: 115200, DataBits: 8, Parity: uart.NoParity, StopBits: 1, Flow: uart.NoFlow,
+		DTR: uart.LeaveWire, RTS: uart.LeaveWire, RS485: uart.RS485{RTSOnSend: uart.OnWire},
 		Delimiter: "\n", MaxLine: 1024, Format: JSON,
 		Heartbeat: time.Minute, WriteTimeout: 2 * time.Second,
 	}
@@ -87,6 +93,7 @@ func (c Config) line() uart.Config {
 	return uart.Config{
 		Port: c.Port, Baud: c.Baud, DataBits: c.DataBits,
 		Parity: c.Parity, StopBits: c.StopBits, Flow: c.Flow,
+		DTR: c.DTR, RTS: c.RTS, RS485: c.RS485, LowLatency: c.LowLatency,
 	}
 }
 

@@ -50,7 +50,7 @@ func TestValidateTellsAll(t *testing.T) {
 			[]string{"port", "max_line", "delimiter", "format", "write_timeout", "entities"},
 		},
 		{"line", func(c *Config) {
-			c.Port, c.Baud, c.DataBits, c.Parity, c.StopBits, c.Flow = "usb-[", 1, 9, "mark", 3, "dtr"
+			c.Port, c.Baud, c.DataBits, c.Parity, c.StopBits, c.Flow = "usb-[", 1, 9, "strange", 3, "dtr"
 		}, []string{"port", "baud", "data_bits", "parity", "stop_bits", "flow"}},
 		{
 			"times", func(c *Config) { c.Heartbeat, c.StaleAfter, c.WriteTimeout = -1, -1, time.Hour },

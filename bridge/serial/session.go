@@ -126,7 +126,9 @@ func (s *session) flush(ctx context.Context) error {
 	now := time.Now()
 	s.book.expire(now)
 	for _, i := range s.book.due(now) {
-		if err := bridge.PublishAttr(ctx, s.client, s.base, s.cfg.Entities[i].ID, s.book.attr(i)); err != nil {
+		attr := s.book.attr(i)
+		count(attr.Counters, s.port)
+		if err := bridge.PublishAttr(ctx, s.client, s.base, s.cfg.Entities[i].ID, attr); err != nil {
 			return err
 		}
 	}

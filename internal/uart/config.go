@@ -23,21 +23,27 @@ type Config struct {
 	Parity   Parity
 	StopBits int // 1 or 2
 	Flow     Flow
+
+	DTR, RTS   Wire // at open; zero: LeaveWire
+	RS485      RS485
+	LowLatency bool // the driver hands over bytes as they come, where it would collect them
 }
 
 // A Parity says what the parity bit is.
 type Parity string
 
-// The parities that adapters agree on.
+// The parities. Mark and space are a bit that is always 1 and always 0.
 const (
-	NoParity   Parity = "none"
-	OddParity  Parity = "odd"
-	EvenParity Parity = "even"
+	NoParity    Parity = "none"
+	OddParity   Parity = "odd"
+	EvenParity  Parity = "even"
+	MarkParity  Parity = "mark"
+	SpaceParity Parity = "space"
 )
 
 // Values lists what a Parity may be.
 func (Parity) Values() []string {
-	return []string{string(NoParity), string(OddParity), string(EvenParity)}
+	return []string{string(NoParity), string(OddParity), string(EvenParity), string(MarkParity), string(SpaceParity)}
 }
 
 // A Flow says how the receiver stops the sender.
@@ -55,7 +61,7 @@ func (Flow) Values() []string { return []string{string(NoFlow), string(RTSCTS), 
 
 // A FieldError is one mistake in a Config.
 type FieldError struct {
-	Field string // as in a configuration file: port, baud, data_bits, parity, stop_bits, flow
+	Field string // as in a configuration file: port, baud, data_bits, parity, stop_bits, flow, dtr, rts, rs485.…
 	Err   error
 }
 
@@ -96,6 +102,7 @@ func (c Config) Validate() error {
 	if !slices.Contains(c.Flow.Values(), string(c.Flow)) {
 		wrong("flow", "%q is not one of %s", c.Flow, strings.Join(c.Flow.Values(), ", "))
 	}
+	c.checkWires(wrong)
 	return errors.Join(errs...)
 }
 
@@ -114,6 +121,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Flow == "" {
 		c.Flow = NoFlow
+	}
+	if c.DTR == "" {
+		c.DTR = LeaveWire
+	}
+	if c.RTS == "" {
+		c.RTS = LeaveWire
+	}
+	if c.RS485.RTSOnSend == "" {
+		c.RS485.RTSOnSend = OnWire
 	}
 	return c
 }

@@ -2,7 +2,9 @@ package uart_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -19,8 +21,15 @@ func TestValidateTellsAll(t *testing.T) {
 		{uart.Config{}, []string{"port"}},
 		{uart.Config{Port: "usb-["}, []string{"port"}},
 		{
-			uart.Config{Port: " ", Baud: 49, DataBits: 4, Parity: "mark", StopBits: 3, Flow: "hardware"},
+			uart.Config{Port: " ", Baud: 49, DataBits: 4, Parity: "strange", StopBits: 3, Flow: "hardware"},
 			[]string{"port", "baud", "data_bits", "parity", "stop_bits", "flow"},
+		},
+		{uart.Config{Port: "x", Parity: "mark", DTR: "off", RTS: "on", RS485: uart.RS485{DelayBefore: 100 * time.Millisecond}}, nil},
+		{uart.Config{Port: "x", Flow: "rtscts", RTS: "off", DTR: "high"}, []string{"dtr", "rts"}},
+		{uart.Config{Port: "x", Flow: "rtscts", RS485: uart.RS485{Enabled: true, RTSOnSend: "leave"}}, []string{"rs485.enabled", "rs485.rts_on_send"}},
+		{
+			uart.Config{Port: "x", RTS: "on", RS485: uart.RS485{Enabled: true, DelayBefore: time.Microsecond, DelayAfter: 101 * time.Millisecond}},
+			[]string{"rs485.delay_after", "rs485.delay_before", "rs485.enabled"},
 		},
 		{uart.Config{Port: "x", Baud: uart.MaxBaud + 1, DataBits: -1, StopBits: -1}, []string{"baud", "data_bits", "stop_bits"}},
 	} {
@@ -34,6 +43,8 @@ func TestValidateTellsAll(t *testing.T) {
 				got = append(got, field.Field)
 			}
 		}
+		slices.Sort(got)
+		slices.Sort(tt.want)
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("Validate of %+v: fields (-want +got):\n%s", tt.cfg, diff)
 		}

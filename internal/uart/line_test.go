@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/tarm/serial"
 	"golang.org/x/sys/unix"
@@ -26,6 +27,41 @@ type fakeLine struct {
 	nearest uint32 // the only rate, if not 0
 	noWires bool
 	sets    []uint
+
+	noMarks bool // no CMSPAR
+	modem   int32
+	asked   []uint // by call
+	rs485   serialRS485
+	rs485Is func(*serialRS485) // what the driver makes of a request
+	serial  serialStruct
+	counted icounter
+}
+
+func (l *fakeLine) call(request uint, arg unsafe.Pointer) error {
+	l.asked = append(l.asked, request)
+	if err := l.refuse[request]; err != nil {
+		return err
+	}
+	switch request {
+	case unix.TIOCMBIS:
+		l.modem |= *(*int32)(arg)
+	case unix.TIOCMBIC:
+		l.modem &^= *(*int32)(arg)
+	case unix.TIOCMGET:
+		*(*int32)(arg) = l.modem
+	case unix.TIOCSRS485:
+		if l.rs485 = *(*serialRS485)(arg); l.rs485Is != nil {
+			l.rs485Is(&l.rs485)
+		}
+		*(*serialRS485)(arg) = l.rs485
+	case unix.TIOCGSERIAL:
+		*(*serialStruct)(arg) = l.serial
+	case unix.TIOCSSERIAL:
+		l.serial = *(*serialStruct)(arg)
+	case unix.TIOCGICOUNT:
+		*(*icounter)(arg) = l.counted
+	}
+	return nil
 }
 
 func (l *fakeLine) get(request uint) (*unix.Termios, error) {
@@ -44,6 +80,9 @@ func (l *fakeLine) set(request uint, t *unix.Termios) error {
 	}
 	if l.noWires {
 		l.t.Cflag &^= unix.CRTSCTS
+	}
+	if l.noMarks {
+		l.t.Cflag &^= unix.CMSPAR
 	}
 	return nil
 }
@@ -71,6 +110,12 @@ func TestTune(t *testing.T) {
 			name: "no wires", cfg: Config{Baud: 115200, Flow: RTSCTS}, line: fakeLine{noWires: true}, sets: []uint{unix.TCSETS2},
 			err: "set flow control rtscts: the adapter has no such wires",
 		},
+		{name: "mark", cfg: Config{Baud: 9600, Parity: MarkParity}, sets: []uint{unix.TCSETS2}},
+		{
+			name: "no mark", cfg: Config{Baud: 9600, Parity: SpaceParity}, line: fakeLine{noMarks: true}, sets: []uint{unix.TCSETS2},
+			err: "set parity space: the adapter cannot",
+		},
+		{name: "even without termios2", cfg: Config{Baud: 9600, Parity: EvenParity}, line: fakeLine{refuse: old}, sets: []uint{unix.TCSETS}},
 		{name: "both", cfg: Config{Baud: 250000, Flow: XONXOFF}, sets: []uint{unix.TCSETS2, unix.TCSETS2}},
 	} {
 		err := tune(&tt.line, tt.cfg.withDefaults())

@@ -19,7 +19,7 @@ func (h Host) open(dev string, cfg Config) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := setUp(dev, cfg)
+	fd, err := h.setUp(dev, cfg)
 	// A lock belongs to an open file description (flock(2)), and tarm made one
 	// of its own: hand it over. Whoever comes between sets the line anew. Closing
 	// is not enough to unlock: a process forked at this moment has the
@@ -75,7 +75,7 @@ func (h Host) refused(dev string, err error) error {
 }
 
 // setUp opens dev by tarm and returns a duplicate of its descriptor.
-func setUp(dev string, cfg Config) (int, error) {
+func (h Host) setUp(dev string, cfg Config) (int, error) {
 	port, err := serial.OpenPort(tarmConfig(dev, cfg))
 	if err != nil {
 		return -1, bare(err)
@@ -85,7 +85,10 @@ func setUp(dev string, cfg Config) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("duplicate the descriptor: %w", err)
 	}
-	if err := tune(fdLine(fd), cfg); err != nil {
+	if err = tune(fdLine(fd), cfg); err == nil && cfg.LowLatency {
+		err = h.hurry(fdLine(fd), dev)
+	}
+	if err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
@@ -93,7 +96,9 @@ func setUp(dev string, cfg Config) (int, error) {
 }
 
 // tarmConfig is without ReadTimeout, so that VMIN is 1 and end of file means a
-// hang-up. tarm refuses rates without a constant; tune sets these afterwards.
+// hang-up. tarm refuses rates without a constant, and mark and space; tune sets
+// these afterwards. It clears HUPCL, so that DTR stays as it is after Close: a
+// stick that resets with DTR would start anew with every restart of the hub.
 func tarmConfig(dev string, cfg Config) *serial.Config {
 	parity := map[Parity]serial.Parity{OddParity: serial.ParityOdd, EvenParity: serial.ParityEven}
 	baud := cfg.Baud

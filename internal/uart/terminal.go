@@ -15,6 +15,7 @@ type terminal struct {
 	host Host
 	name string // by which it was found
 	node node
+	zero *icounter // the counters when it was opened; nil: it has none
 }
 
 // terminal returns the conn of a device that was found by name.
@@ -24,6 +25,9 @@ func (h Host) terminal(f *os.File, name string) terminal {
 		var s unix.Stat_t
 		err := unix.Fstat(fd, &s)
 		t.node = nodeOf(s)
+		if c, err := getCounters(fdLine(fd)); err == nil {
+			t.zero = &c
+		}
 		return err
 	})
 	return t
@@ -68,6 +72,45 @@ func (t terminal) control(do func(fd int) error) error {
 		return os.ErrClosed // by another name, of package internal/poll
 	}
 	return inner
+}
+
+var _ controlled = terminal{}
+
+// line calls do with what can be done to the line.
+func (t terminal) line(do func(l line) error) error {
+	return t.control(func(fd int) error { return do(fdLine(fd)) })
+}
+
+func (t terminal) setLine(baud, dataBits int, parity Parity) error {
+	return t.line(func(l line) error { return reset(l, baud, dataBits, parity) })
+}
+
+func (t terminal) setWire(name string, on bool) error {
+	return t.line(func(l line) error { return setWire(l, name, on) })
+}
+
+func (t terminal) lines() (lines Lines, err error) {
+	err = t.line(func(l line) (err error) {
+		lines, err = getLines(l)
+		return err
+	})
+	return lines, err
+}
+
+func (t terminal) setBreak(on bool) error {
+	return t.line(func(l line) error { return setBreak(l, on) })
+}
+
+func (t terminal) counters() (c Counters, err error) {
+	if t.zero == nil {
+		return Counters{}, errors.ErrUnsupported
+	}
+	err = t.line(func(l line) error {
+		now, err := getCounters(l)
+		c = now.since(*t.zero)
+		return err
+	})
+	return c, err
 }
 
 // A node is a file in /dev, and no later one of the same name.

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -36,7 +37,8 @@ var (
 // goroutines at once; in particular, Close ends a Read and a Write that wait.
 type Port struct {
 	conn conn
-	baud int
+	baud int          // as it was opened
+	rate atomic.Int64 // since SetRate; 0: baud
 }
 
 // A conn is what a Port stands on. Its errors are those of the kernel; Port
@@ -117,7 +119,7 @@ func (p *Port) Drain(ctx context.Context) error {
 		if err != nil || n == 0 {
 			return p.explain("drain", err)
 		}
-		wait := time.Duration(n) * 10 * time.Second / time.Duration(p.baud)
+		wait := time.Duration(n) * 10 * time.Second / time.Duration(p.speed())
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("drain %s: %d bytes unsent: %w", p.Name(), n, ctx.Err())
