@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Holder is a process that has a port open.
@@ -52,15 +54,18 @@ func (h Host) holders() map[string][]Holder {
 		if slices.ContainsFunc(found[dev], func(o Holder) bool { return o.PID == pid }) {
 			continue
 		}
-		comm, _ := os.ReadFile(filepath.Join(dir, "comm"))
-		found[dev] = append(found[dev], Holder{PID: pid, Command: strings.TrimSpace(string(comm))})
+		found[dev] = append(found[dev], Holder{PID: pid, Command: content(dir, "comm")})
 	}
 	return found
 }
 
-// busy says who holds dev and how to make it let go.
+// busy says who holds dev and how to make it let go: first who has the lock,
+// which everybody may see, then who has it open.
 func (h Host) busy(dev string, cause error) error {
 	holders := h.Holders(dev)
+	if o, ok := h.locker(dev); ok {
+		holders = append([]Holder{o}, slices.DeleteFunc(holders, func(p Holder) bool { return p.PID == o.PID })...)
+	}
 	if len(holders) == 0 {
 		return fmt.Errorf("%w (%w) by a process of another user; `sudo fuser -v %s` names it", ErrBusy, cause, dev)
 	}
@@ -71,15 +76,53 @@ func (h Host) busy(dev string, cause error) error {
 	return fmt.Errorf("%w by %s%s", ErrBusy, strings.Join(names, ", "), advice(dev, holders))
 }
 
-// reader returns an error that names a holder of dev that is known to read
-// without locking, since both would get half of the bytes.
+// locker returns who has locked dev by flock(2), by a line of proc_locks(5):
+//
+//	1: FLOCK  ADVISORY  WRITE 512 00:06:1021 0 EOF
+func (h Host) locker(dev string) (o Holder, ok bool) {
+	var s unix.Stat_t
+	if unix.Stat(dev, &s) != nil {
+		return Holder{}, false
+	}
+	id := fmt.Sprintf("%02x:%02x:%d", unix.Major(s.Dev), unix.Minor(s.Dev), s.Ino)
+	ok = h.hasLine("proc/locks", func(f []string) bool {
+		if len(f) < 6 || f[1] != "FLOCK" || f[5] != id {
+			return false
+		}
+		o = h.process(f[4])
+		return o.PID > 0 // others are beyond a container's sight
+	})
+	return o, ok
+}
+
+// process returns a process by its number.
+func (h Host) process(pid string) Holder {
+	n, _ := strconv.Atoi(pid)
+	return Holder{PID: n, Command: content(h.path("proc", strconv.Itoa(n)), "comm")}
+}
+
+// reader returns an error that names a holder of dev that does not lock it as we
+// do: one that is known to read without asking, since both would get half of the
+// bytes, or one with a lock file of the old kind.
 func (h Host) reader(dev string) error {
-	for _, o := range h.Holders(dev) {
+	holders := h.Holders(dev)
+	for _, o := range holders {
 		if _, ok := readers[o.Command]; ok {
 			return fmt.Errorf("%w by %s%s", ErrBusy, o, advice(dev, []Holder{o}))
 		}
 	}
+	file := h.path("run/lock/LCK.." + filepath.Base(dev))
+	if o, ok := h.lockFile(file); ok {
+		return fmt.Errorf("%w by %s, which has made %s", ErrBusy, o, file)
+	}
 	return nil
+}
+
+// lockFile returns who has made a lock file, if it still runs: its number in ten
+// characters (FHS 3.0, 5.9, /var/lock). minicom and cu go by them.
+func (h Host) lockFile(file string) (o Holder, ok bool) {
+	o = h.process(content(filepath.Dir(file), filepath.Base(file)))
+	return o, o.PID > 0 && o.PID != os.Getpid() && exists(h.path("proc", strconv.Itoa(o.PID)))
 }
 
 func advice(dev string, holders []Holder) string {

@@ -3,6 +3,7 @@ package uart_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -163,6 +164,8 @@ func TestFind(t *testing.T) {
 func TestOpenNamesReaderAndTheCommandThatStopsIt(t *testing.T) {
 	for comm, want := range map[string]string{
 		"ModemManager": "ModemManager (pid 512); stop it with `sudo systemctl disable --now ModemManager`",
+		"brltty":       "brltty (pid 512); stop it with `sudo systemctl mask --now brltty-udev brltty`",
+		"gpsd":         "gpsd (pid 512); stop it with `sudo systemctl disable --now gpsd.socket gpsd`",
 		"agetty":       "agetty (pid 512); stop it with `sudo systemctl disable --now serial-getty@%s`",
 	} {
 		_, path := newPTY(t)
@@ -183,6 +186,45 @@ func TestBusyWithoutRights(t *testing.T) {
 	_, err := h.Open(t.Context(), uart.Config{Port: path})
 	if !errors.Is(err, uart.ErrBusy) || !strings.Contains(err.Error(), "sudo fuser -v "+path) {
 		t.Errorf("Open: %v, want the command that names the holder", err)
+	}
+}
+
+// Who has the lock is for everybody to see, what others have open is not.
+func TestBusyByALockOfAnotherUser(t *testing.T) {
+	_, path := newPTY(t)
+	open(t, uart.Config{Port: path})
+	var s unix.Stat_t
+	if err := unix.Stat(path, &s); err != nil {
+		t.Fatal(err)
+	}
+	locks := fmt.Sprintf("1: POSIX  ADVISORY  READ 811 00:05:99 0 EOF\n"+
+		"2: FLOCK  ADVISORY  WRITE 812 00:05:98 0 EOF\n"+
+		"3: FLOCK  ADVISORY  WRITE 813 %02x:%02x:%d 0 EOF\n3: -> FLOCK  ADVISORY  WRITE 814 %02[1]x:%02[2]x:%[3]d 0 EOF\n",
+		unix.Major(s.Dev), unix.Minor(s.Dev), s.Ino)
+	h := machine(t, map[string]string{"proc/locks": locks, "proc/813/comm": "picocom\n", "proc/900/comm": "cat\n"})
+	link(t, path, filepath.Join(h.Root, "proc/900/fd/3"))
+	_, err := h.Open(t.Context(), uart.Config{Port: path})
+	if want := "the port is in use by picocom (pid 813), cat (pid 900)"; !errors.Is(err, uart.ErrBusy) || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("Open: %v, want %q", err, want)
+	}
+	if _, err := uart.Open(t.Context(), uart.Config{Port: path}); err == nil || !strings.Contains(err.Error(), "in use by this process") {
+		t.Errorf("Open beside this process: %v, want it named", err)
+	}
+}
+
+// minicom and cu lock by a file.
+func TestLockFile(t *testing.T) {
+	_, path := newPTY(t)
+	file := "run/lock/LCK.." + filepath.Base(path)
+	for pid, want := range map[string]string{"       512\n": "in use by minicom (pid 512), which has made ", "       513\n": "", "garbage": "", "": ""} {
+		h := machine(t, map[string]string{file: pid, "proc/512/comm": "minicom\n"})
+		p, err := h.Open(t.Context(), uart.Config{Port: path})
+		if err == nil {
+			p.Close()
+		}
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("Open beside a lock file with %q: %v, want %q", pid, err, want)
+		}
 	}
 }
 
