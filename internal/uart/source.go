@@ -168,6 +168,8 @@ func (s source) conn(ctx context.Context, cfg Config) (conn, error) {
 	switch s.scheme {
 	case "tcp":
 		return dial(ctx, s)
+	case "rfc2217":
+		return dialPort(ctx, s, cfg)
 	}
 	return nil, errors.ErrUnsupported
 }
