@@ -36,9 +36,10 @@ var (
 // A Port is an open serial port. Its methods may be called from several
 // goroutines at once; in particular, Close ends a Read and a Write that wait.
 type Port struct {
-	conn conn
-	baud int          // as it was opened
-	rate atomic.Int64 // since SetRate; 0: baud
+	conn    conn
+	baud    int          // as it was opened
+	rate    atomic.Int64 // since SetRate; 0: baud
+	watcher atomic.Pointer[func(sent bool, b []byte)]
 }
 
 // A conn is what a Port stands on. Its errors are those of the kernel; Port
@@ -89,14 +90,31 @@ func (p *Port) Name() string { return p.conn.Name() }
 // was unplugged; it is never io.EOF.
 func (p *Port) Read(b []byte) (int, error) {
 	n, err := p.conn.Read(b)
+	if see := p.watcher.Load(); see != nil && n > 0 {
+		(*see)(false, b[:n])
+	}
 	return n, p.explain("read", err)
 }
 
 // Write hands b to the kernel and waits while its buffer is full. The errors
 // are those of Read. Drain tells when b has left.
 func (p *Port) Write(b []byte) (int, error) {
+	if see := p.watcher.Load(); see != nil { // before the answer can come
+		(*see)(true, b)
+	}
 	n, err := p.conn.Write(b)
 	return n, p.explain("write", err)
+}
+
+// watch has see called for all that is read, and all that is about to be
+// written, until it is called again. see may be nil, must not wait, and must not
+// keep b.
+func (p *Port) watch(see func(sent bool, b []byte)) {
+	if see == nil {
+		p.watcher.Store(nil)
+		return
+	}
+	p.watcher.Store(&see)
 }
 
 // SetDeadline bounds all reads and writes from now on, also those that wait.
