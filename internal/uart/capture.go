@@ -183,11 +183,16 @@ func readLineSettings(s string) (Config, error) {
 		}
 		check := cfg
 		check.Port = "x"
-		if cfg == cfg.withDefaults() && check.Validate() == nil {
+		if cfg.lineSet() && check.Validate() == nil {
 			return cfg, nil
 		}
 	}
 	return Config{}, fmt.Errorf("%q is not the settings of a line, such as 9600 8N1 none", s)
+}
+
+// lineSet reports that no setting is left to its default.
+func (c Config) lineSet() bool {
+	return c.Baud != 0 && c.DataBits != 0 && c.Parity != "" && c.StopBits != 0 && c.Flow != ""
 }
 
 // readChunk reads 0.023418 < 01 03 |..|.

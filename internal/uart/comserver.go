@@ -88,7 +88,7 @@ func (s *comServer) setting(command byte, value []byte) {
 	case cpSetStopSize:
 		asked.StopBits = int(value[0])
 	}
-	if s.set != nil && asked != cfg && asked == asked.withDefaults() && asked.Validate() == nil && s.set(asked) == nil {
+	if s.set != nil && asked != cfg && asked.lineSet() && asked.Validate() == nil && s.set(asked) == nil {
 		cfg = asked
 	}
 	switch command {

@@ -22,7 +22,7 @@ func sub(content string) string {
 
 // TestComServerAnswers has the layouts and values of RFC 2217 §2 to §4.
 func TestComServerAnswers(t *testing.T) {
-	line := Config{Baud: 9600, DataBits: 7, Parity: EvenParity, StopBits: 2, Flow: RTSCTS, Port: "x"}
+	line := Config{Baud: 9600, DataBits: 7, Parity: EvenParity, StopBits: 2, Flow: RTSCTS, Port: "x"}.withDefaults()
 	free := func(cfg Config) error { line = cfg; return nil }
 	for _, tt := range []struct {
 		name, ask, want string
@@ -64,7 +64,7 @@ func TestComServerAnswers(t *testing.T) {
 			t.Errorf("%s: answer to %s = %x, want %x; data %q", tt.name, tt.ask, got, want, data)
 		}
 	}
-	if want := (Config{Port: "x", Baud: 19200, DataBits: 8, Parity: NoParity, StopBits: 1, Flow: RTSCTS}); line != want {
+	if want := (Config{Port: "x", Baud: 19200, DataBits: 8, Parity: NoParity, StopBits: 1, Flow: RTSCTS}.withDefaults()); line != want {
 		t.Errorf("the line is %+v, want %+v", line, want)
 	}
 	s, hello := newComServer(func() Config { return line }, nil)
@@ -140,7 +140,7 @@ func TestComPortSetsTheLine(t *testing.T) {
 	if _, err := io.ReadFull(p, got); err != nil || string(got) != string(every) {
 		t.Errorf("echo of every byte: %x, %v", got, err)
 	}
-	if want := (Config{Port: "x", Baud: 9600, DataBits: 7, Parity: EvenParity, StopBits: 2, Flow: NoFlow}); line != want {
+	if want := (Config{Port: "x", Baud: 9600, DataBits: 7, Parity: EvenParity, StopBits: 2, Flow: NoFlow}.withDefaults()); line != want {
 		t.Errorf("the far line is %+v, want %+v", line, want)
 	}
 	if err := p.Drain(t.Context()); err != nil {
