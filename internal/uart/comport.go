@@ -27,6 +27,7 @@ type comPort struct {
 
 	mu       sync.Mutex
 	answers  map[byte][]byte // by command; the latest
+	off      map[string]bool // wires that were turned off
 	refused  bool            // the far side does not do RFC 2217
 	agreed   bool            // it does
 	news     chan struct{}   // answers, agreed or refused have changed
@@ -60,7 +61,7 @@ func dialPort(ctx context.Context, s source, cfg Config) (*comPort, error) {
 }
 
 func newComPort(t *tcpConn) *comPort {
-	c := &comPort{tcpConn: t, answers: map[byte][]byte{}, news: make(chan struct{}, 1)}
+	c := &comPort{tcpConn: t, answers: map[byte][]byte{}, off: map[string]bool{}, news: make(chan struct{}, 1)}
 	c.out.tcp = t
 	c.options.mayUs = optionSet(optBinary, optSGA, optComPort)
 	c.options.mayThem = optionSet(optBinary, optSGA, optComPort, optEcho)
@@ -88,16 +89,16 @@ func (c *comPort) begin(cfg Config, until time.Time) error {
 	if err := c.set(lineCommands(cfg), until); err != nil {
 		return err
 	}
-	return c.say(cpLineMask, stateErrors)
+	return errors.Join(c.wires(cfg), c.say(cpLineMask, stateErrors))
 }
 
 // set sends commands and waits until the far side has confirmed each. One
 // without flow control need not be: some servers know no SET-CONTROL.
 func (c *comPort) set(commands [][]byte, until time.Time) error {
-	c.mu.Lock()
-	clear(c.answers)
-	c.mu.Unlock()
 	for _, cmd := range commands {
+		c.mu.Lock()
+		delete(c.answers, cmd[0])
+		c.mu.Unlock()
 		if err := c.say(cmd...); err != nil {
 			return err
 		}
@@ -209,7 +210,7 @@ func (c *comPort) notice(option byte, sub []byte) {
 		return
 	}
 	switch command := sub[0] - fromServer; {
-	case command == cpLineState:
+	case command == cpLineState: // one bit for each, and no number
 		for i := range c.lineErrors {
 			c.lineErrors[i].Add(uint64(sub[1]>>i) & 1)
 		}

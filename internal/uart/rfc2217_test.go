@@ -158,13 +158,54 @@ func TestComPortSetsTheLine(t *testing.T) {
 	if n, err := p.Read(got); n != 1 || err != nil {
 		t.Errorf("Read = %d, %v, want the byte after a notification", n, err)
 	}
-	c := p.conn.(*comPort)
-	if o, f, b := c.lineErrors[1].Load(), c.lineErrors[3].Load(), c.lineErrors[4].Load(); o != 1 || f != 1 || b != 0 {
-		t.Errorf("notified: overrun %d, framing %d, break %d, want 1, 1, 0", o, f, b)
+	counted, err := p.Counters()
+	if want := (Counters{Overrun: 1, Parity: 1, Frame: 1}); counted != want || err != nil {
+		t.Errorf("Counters = %+v, %v, want %+v", counted, err, want)
 	}
 	far.Close()
 	if _, err := p.Read(got); !errors.Is(err, ErrGone) {
 		t.Errorf("Read after the end: %v, want %v", err, ErrGone)
+	}
+}
+
+// TestComPortIsControlled: what is asked of an open port reaches the far side,
+// whether somebody reads meanwhile or not.
+func TestComPortIsControlled(t *testing.T) {
+	for _, reading := range []bool{false, true} {
+		line := Config{Port: "x"}.withDefaults()
+		p, far, err := dialFar(t, Config{Baud: 300, DataBits: 7, Parity: EvenParity}, &line, func(c Config) error { line = c; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := make(chan error, 1)
+		if reading {
+			go func() {
+				_, err := io.Copy(io.Discard, p)
+				read <- err
+			}()
+		}
+		if err := p.SetRate(9600, 8, NoParity); err != nil {
+			t.Errorf("SetRate: %v", err)
+		}
+		if line.Baud != 9600 || line.DataBits != 8 || line.Parity != NoParity {
+			t.Errorf("the far line is %+v, want 9600 8N", line)
+		}
+		if err := errors.Join(p.SetDTR(false), p.SetRTS(true), p.Break(t.Context(), time.Microsecond)); err != nil {
+			t.Errorf("wires: %v", err)
+		}
+		lines, err := p.Lines()
+		if want := (Lines{RTS: true, CTS: true, DSR: true, DCD: true}); lines != want || err != nil {
+			t.Errorf("Lines = %+v, %v, want %+v", lines, err, want)
+		}
+		far.Close()
+		if reading {
+			if err := <-read; !errors.Is(err, ErrGone) {
+				t.Errorf("Read: %v, want %v", err, ErrGone)
+			}
+		}
+		if err := p.SetRate(300, 8, NoParity); err == nil {
+			t.Error("SetRate of a port that is gone: no error")
+		}
 	}
 }
 

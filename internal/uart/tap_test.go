@@ -15,8 +15,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// wireEnd is a conn in memory: a line without a rate.
-type wireEnd struct{ net.Conn }
+// wireEnd is a conn in memory: a line whose rate is a number.
+type wireEnd struct {
+	net.Conn
+	rates chan int // what it was set to
+}
+
+func (w wireEnd) setLine(baud, _ int, _ Parity) error {
+	if w.rates == nil {
+		return errors.ErrUnsupported
+	}
+	w.rates <- baud
+	return nil
+}
+func (wireEnd) setWire(string, bool) error { return nil }
+func (wireEnd) lines() (Lines, error)      { return Lines{}, nil }
+func (wireEnd) setBreak(bool) error        { return nil }
 
 func (wireEnd) Name() string         { return "wire" }
 func (wireEnd) unsent() (int, error) { return 0, nil }
@@ -57,7 +71,7 @@ type bench struct {
 func onBench(t *testing.T, cfg TapConfig, listens bool, do func(t *testing.T, b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		near, wire := net.Pipe()
-		bus := NewBus(&Port{conn: wireEnd{near}, baud: 9600})
+		bus := NewBus(&Port{conn: wireEnd{Conn: near}, baud: 9600})
 		if cfg.Protocol == "" {
 			cfg.Protocol = TapRaw
 		}
@@ -363,7 +377,7 @@ func TestTapAsCapture(t *testing.T) {
 func TestTapByRFC2217(t *testing.T) {
 	near, wire := net.Pipe()
 	defer near.Close()
-	bus := NewBus(&Port{conn: wireEnd{near}, baud: 9600})
+	bus := NewBus(&Port{conn: wireEnd{Conn: near}, baud: 9600})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -407,6 +421,40 @@ func TestTapByRFC2217(t *testing.T) {
 	}
 }
 
+// TestTapSetsTheLine: while the client has it, and back.
+func TestTapSetsTheLine(t *testing.T) {
+	near, wire := net.Pipe()
+	defer near.Close()
+	defer wire.Close()
+	rates := make(chan int, 9)
+	bus := NewBus(&Port{conn: wireEnd{near, rates}, baud: 9600})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := TapConfig{Protocol: TapRFC2217, Write: true, Line: true, Hold: 10 * time.Millisecond}
+	tap := NewTap(cfg, Config{Port: "wire", Baud: 9600}, bus, false, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- tap.serve(ctx, l) }()
+	p, err := Open(t.Context(), Config{Port: "rfc2217://" + l.Addr().String(), Baud: 19200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	_, _ = p.Write([]byte("x"))
+	if _, err := wire.Read(make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+	if first, then := <-rates, <-rates; first != 19200 || then != 9600 {
+		t.Errorf("the line was set to %d, then %d, want 19200, and 9600 again", first, then)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}
+
 func TestTapConfig(t *testing.T) {
 	for _, tt := range []struct {
 		cfg  TapConfig
@@ -424,6 +472,8 @@ func TestTapConfig(t *testing.T) {
 			[]string{"allow[1]", "protocol", "hold", "token"},
 		},
 		{TapConfig{Listen: "127.0.0.1:1", Protocol: TapCapture, Write: true, Token: "with space"}, []string{"write", "token"}},
+		{TapConfig{Listen: "127.0.0.1:1", Protocol: TapRFC2217, Write: true, Line: true}, nil},
+		{TapConfig{Listen: "127.0.0.1:1", Protocol: TapRFC2217, Line: true}, []string{"line"}},
 	} {
 		cfg := tt.cfg
 		if cfg.SetDefaults(); tt.cfg.Protocol == "" {

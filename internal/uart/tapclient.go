@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/subtle"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -15,6 +16,7 @@ type tapClient struct {
 	tap    *Tap
 	conn   net.Conn
 	server *comServer // nil unless the protocol is RFC 2217
+	wanted Config     // how the client wants the line while it has it; used under mu
 
 	mu    sync.Mutex
 	ready bool // the line is shown to it
@@ -23,7 +25,7 @@ type tapClient struct {
 }
 
 func newTapClient(t *Tap, conn net.Conn) *tapClient {
-	return &tapClient{tap: t, conn: conn, wake: make(chan struct{}, 1)}
+	return &tapClient{tap: t, conn: conn, wanted: t.line, wake: make(chan struct{}, 1)}
 }
 
 // run serves the client until it leaves, is dropped, or ctx ends.
@@ -90,7 +92,7 @@ func (c *tapClient) greet() {
 	var hello []byte
 	switch c.tap.cfg.Protocol {
 	case TapRFC2217:
-		c.server, hello = newComServer(func() Config { return c.tap.line }, nil)
+		c.server, hello = newComServer(c.line, c.wants())
 	case TapCapture:
 		head := Capture{Port: c.tap.bus.port.Name(), Line: c.tap.line, Start: c.tap.begin}
 		hello = head.AppendHead(nil)
@@ -99,6 +101,30 @@ func (c *tapClient) greet() {
 	c.ready = true
 	c.mu.Unlock()
 	c.push(hello)
+}
+
+// line returns how the line is set while the client has it.
+func (c *tapClient) line() Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wanted
+}
+
+// wants returns how the client changes that, or nil if it may not. Stop bits
+// remain: an open port cannot change them.
+func (c *tapClient) wants() func(Config) error {
+	if !c.tap.cfg.Line {
+		return nil
+	}
+	return func(cfg Config) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if cfg.StopBits != c.wanted.StopBits {
+			return errors.ErrUnsupported
+		}
+		c.wanted = cfg
+		return nil
+	}
 }
 
 // show queues bytes of the line. It never waits.

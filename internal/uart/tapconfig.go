@@ -17,6 +17,7 @@ type TapConfig struct {
 	Protocol TapProtocol   `yaml:"protocol" doc:"raw (the bytes of the line), rfc2217 (telnet, which tells how the line is set) or capture (text with times and directions; nobody can write)."`
 	Write    bool          `yaml:"write" doc:"Clients may write to the line, one at a time, between two exchanges of the hub."`
 	Both     bool          `yaml:"both" doc:"Clients also see what is written to the line by others. A capture always has it."`
+	Line     bool          `yaml:"line" doc:"For rfc2217: who writes may also change rate, data bits and parity, until it is the hub's turn again."`
 	Hold     time.Duration `yaml:"hold" doc:"A client that wrote has the line until nothing was sent or received for this long; 10ms to 10s."`
 	Token    string        `yaml:"token" doc:"What a client must send first, as a line: 8 to 128 visible characters."`
 }
@@ -60,6 +61,9 @@ func (c *TapConfig) Validate() error {
 	}
 	if c.Write && c.Protocol == TapCapture {
 		wrong("write", "cannot be with protocol capture")
+	}
+	if c.Line && (!c.Write || c.Protocol != TapRFC2217) {
+		wrong("line", "needs protocol rfc2217 and write")
 	}
 	if c.Hold < 10*time.Millisecond || c.Hold > 10*time.Second {
 		wrong("hold", "%v is not between 10ms and 10s", c.Hold)

@@ -50,8 +50,13 @@ func (t *Tap) hold(ctx context.Context, c *tapClient, data []byte, in <-chan []b
 	}
 	defer t.bus.Release()
 	defer t.listen()()
+	now := t.line
+	defer func() { err = errors.Join(err, t.setLine(&now, t.line)) }()
 	since := time.Now()
 	for data != nil {
+		if err := t.setLine(&now, c.line()); err != nil {
+			return nil, err
+		}
 		if err := t.send(ctx, c, data); err != nil {
 			return nil, err
 		}
@@ -61,6 +66,15 @@ func (t *Tap) hold(ctx context.Context, c *tapClient, data []byte, in <-chan []b
 		}
 	}
 	return nil, err
+}
+
+// setLine sets the line to what is wanted, unless it is now.
+func (t *Tap) setLine(now *Config, want Config) error {
+	if *now == want {
+		return nil
+	}
+	*now = want
+	return t.bus.port.SetRate(want.Baud, want.DataBits, want.Parity)
 }
 
 func (t *Tap) over(since time.Time, d time.Duration) bool {
