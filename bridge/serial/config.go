@@ -19,7 +19,7 @@ type Config struct {
 	Manufacturer string `yaml:"manufacturer" doc:"Who made it; what its USB descriptor says if absent."`
 	Model        string `yaml:"model" doc:"What it is; what its USB descriptor says if absent."`
 
-	Port     string      `yaml:"port" doc:"A name in /dev/serial/by-id or by-path (edge ports lists them), with or without udev; VID:PID or VID:PID:serial of a USB adapter; a pattern such as usb-FTDI_* that matches a single one; or a path."`
+	Port     string      `yaml:"port" doc:"A name in /dev/serial/by-id or by-path (edge ports lists them), with or without udev; VID:PID or VID:PID:serial of a USB adapter; a pattern such as usb-FTDI_* that matches a single one; a path; or tcp://HOST:PORT or rfc2217://HOST:PORT of a serial server, or replay:FILE, a capture."`
 	Baud     int         `yaml:"baud" doc:"Bits per second; any rate that the adapter can do."`
 	DataBits int         `yaml:"data_bits" doc:"Bits of a byte on the line, 5 to 8."`
 	Parity   uart.Parity `yaml:"parity" doc:"The parity bit: none, odd, even, mark (always 1) or space (always 0)."`
@@ -30,6 +30,8 @@ type Config struct {
 	RTS        uart.Wire  `yaml:"rts" doc:"The same for RTS."`
 	RS485      uart.RS485 `yaml:"rs485" doc:"An RS-485 transceiver whose direction RTS switches."`
 	LowLatency bool       `yaml:"low_latency" doc:"Bytes are handed over as they come; an FTDI adapter collects them for 16 ms otherwise."`
+
+	Tap *uart.TapConfig `yaml:"tap" doc:"Offers the line to programs on the network, such as a maker's PC tool, while the hub uses it."`
 
 	Delimiter string `yaml:"delimiter" doc:"What ends a line; before a line feed, a carriage return does not count."`
 	MaxLine   int    `yaml:"max_line" doc:"Bytes of the longest line that is read; longer ones are counted as bad."`
@@ -99,7 +101,7 @@ func (c Config) line() uart.Config {
 
 // Validate reports everything that is wrong with c.
 func (c Config) Validate() error {
-	errs := c.checkLine()
+	errs := append(c.checkLine(), c.checkTap())
 	if c.MaxLine < 1 || c.MaxLine > 65536 {
 		errs = append(errs, config.Errorf("max_line", "%d is not between 1 and 65536", c.MaxLine))
 	}

@@ -101,10 +101,12 @@ func (s *session) obey(ctx context.Context, in incoming) (bridge.Result, error) 
 	if err != nil {
 		return refused(err), nil
 	}
-	err = s.send(ctx, b)
+	err = s.exchange(ctx, func(*uart.Port) error { return s.send(ctx, b) })
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return failed(fmt.Errorf("the stick did not take the command within %v", s.cfg.WriteTimeout)), nil
+	case errors.Is(err, errTapped):
+		return failed(err), nil
 	case err != nil:
 		return failed(err), err
 	case s.cfg.Entities[in.entity].assumed():

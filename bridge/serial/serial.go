@@ -65,6 +65,7 @@ func (b *Bridge) run(ctx context.Context, c bridge.Client) error {
 	defer context.AfterFunc(serving, func() { port.Close() })() // ends Read and Write
 	g.Go(func() error { return s.serve(serving, b.device(port.Name())) })
 	g.Go(func() error { return s.write(serving) })
+	g.Go(func() error { return b.offer(serving, s) })
 	return lost(port, g.Wait())
 }
 

@@ -17,6 +17,8 @@ type session struct {
 	base    bridge.Base
 	cfg     Config
 	port    *uart.Port
+	bus     *uart.Bus // of port: what is written waits for a client of the tap
+	tap     *uart.Tap // nil: none
 	client  bridge.Client
 	lines   splitter
 	writers map[int]*writer // by entity
@@ -40,9 +42,11 @@ func newSession(b *Bridge, port *uart.Port, c bridge.Client) (*session, error) {
 	s := &session{
 		base: b.base, cfg: b.cfg, port: port, client: c, book: book,
 		lines:   splitter{delimiter: []byte(b.cfg.Delimiter), max: b.cfg.MaxLine},
+		bus:     uart.NewBus(port),
 		orders:  make(chan incoming, backlog),
 		writers: map[int]*writer{},
 	}
+	s.tap = b.tapOf(s.bus)
 	for i, e := range b.cfg.Entities {
 		if e.Command == "" {
 			continue
@@ -128,6 +132,7 @@ func (s *session) flush(ctx context.Context) error {
 	for _, i := range s.book.due(now) {
 		attr := s.book.attr(i)
 		count(attr.Counters, s.port)
+		s.countTap(attr.Counters)
 		if err := bridge.PublishAttr(ctx, s.client, s.base, s.cfg.Entities[i].ID, attr); err != nil {
 			return err
 		}

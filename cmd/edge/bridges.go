@@ -72,12 +72,15 @@ func kindNames() string {
 func nothing[C any](C, C) []string { return nil }
 
 // samePort finds a serial port that two bridges want: by its name, and where
-// it is plugged in also if it is named in two ways.
-func samePort(first, second serial.Config) []string {
+// it is plugged in also if it is named in two ways; and an address of two taps.
+func samePort(first, second serial.Config) (paths []string) {
 	if uart.SamePort(first.Port, second.Port) {
-		return []string{"port"}
+		paths = append(paths, "port")
 	}
-	return nil
+	if a, b := first.Tap, second.Tap; a != nil && b != nil && a.Listen == b.Listen {
+		paths = append(paths, "tap.listen")
+	}
+	return paths
 }
 
 // sameLines finds GPIO lines and PWM channels that two bridges want. Whether two pins are one

@@ -95,6 +95,7 @@ func (t *Tap) Serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("tap: %w", err)
 	}
+	t.log.Info("tap: listening", "address", l.Addr().String(), "port", t.bus.port.Name())
 	return t.serve(ctx, l)
 }
 
