@@ -9,6 +9,7 @@
 package serial
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -106,19 +107,10 @@ func (b *Bridge) device(port string) bridge.Device {
 	for _, e := range b.cfg.Entities {
 		d.Entities = append(d.Entities, e.announced())
 	}
-	ports, _ := uart.List() // a machine without /sys has no descriptors
-	for _, p := range ports {
-		if p.Path != port {
-			continue
-		}
-		d.Serial = p.Serial
-		if d.Manufacturer == "" {
-			d.Manufacturer = p.Manufacturer
-		}
-		if d.Model == "" {
-			d.Model = p.Product
-		}
-	}
+	usb, _ := uart.Describe(port) // a machine without /sys has no descriptors
+	d.Serial = usb.Serial
+	d.Manufacturer = cmp.Or(d.Manufacturer, usb.Manufacturer)
+	d.Model = cmp.Or(d.Model, usb.Product)
 	return d
 }
 

@@ -49,6 +49,10 @@ func (h Host) List() ([]Info, error) {
 	return ports, nil
 }
 
+// Describe says what is known of the device of an open port, but not who holds it,
+// which takes a look at every process. A port on the network is not known.
+func Describe(dev string) (p Info, ok bool) { return Host{}.describe(filepath.Base(dev)) }
+
 // describe says what /sys knows of a terminal, if it is a serial port.
 func (h Host) describe(name string) (p Info, ok bool) {
 	dir := h.path("sys/class/tty", name)
