@@ -37,11 +37,19 @@ const (
 // configuration. It does not start it. The client connects when it can.
 func newHub(t *testing.T, pins string) *hub {
 	t.Helper()
-	h := &hub{guest: start(t), last: make(map[string]string), changed: make(chan struct{})}
+	h := newIdleHub(start(t))
+	h.configure(pins)
+	return h
+}
+
+// newIdleHub puts edge into a guest, without a configuration.
+func newIdleHub(g *guest) *hub {
+	t := g.t
+	t.Helper()
+	h := &hub{guest: g, last: make(map[string]string), changed: make(chan struct{})}
 	binary, err := edgeProgram()
 	h.ok(err)
 	h.put(program, binary)
-	h.configure(pins)
 	h.client = mqtt.NewClient(mqtt.NewClientOptions().
 		AddBroker("tcp://" + h.machine.Address(mqttPort)).SetClientID("rig").SetOrderMatters(true).
 		SetConnectRetry(true).SetConnectRetryInterval(again).
@@ -68,8 +76,14 @@ func tail(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// configure writes the configuration.
+// configure writes the configuration: a bridge "gpio" that has pins.
 func (h *hub) configure(pins string) {
+	h.t.Helper()
+	h.bridges("\n  gpio:\n    gpio:\n" + pins)
+}
+
+// bridges writes a configuration that has them.
+func (h *hub) bridges(yaml string) {
 	h.t.Helper()
 	h.put(settings, fmt.Appendf(nil, `
 node: pi
@@ -78,10 +92,7 @@ broker:
   listeners:
     - url: tcp://:%d
       allow_anonymous: true
-bridges:
-  gpio:
-    gpio:
-%s`, mqttPort, pins))
+bridges:%s`, mqttPort, yaml))
 }
 
 // run starts edge and returns when its lines are online.

@@ -70,6 +70,13 @@ type Chip struct {
 	Lines int
 }
 
+// A USB is a stick in a port of the guest's, 0 to 7. Driver is that of its adapter (package usb).
+type USB struct {
+	Port   int
+	Driver string
+	Serial string // its serial number, if it is one that has any
+}
+
 // A Level is that of a line.
 type Level struct {
 	Line int
@@ -227,6 +234,20 @@ func (c *Client) Make(ctx context.Context, chip Chip) error { return do(ctx, c, 
 
 // Plug takes the chip away, or gives it back, with all lines pulled down.
 func (c *Client) Plug(ctx context.Context, in bool) error { return do(ctx, c, "Plug", in) }
+
+// PlugUSB plugs a stick in. It returns before the kernel has found out what it is.
+func (c *Client) PlugUSB(ctx context.Context, u USB) error { return do(ctx, c, "PlugUSB", u) }
+
+// UnplugUSB takes the stick out of a port.
+func (c *Client) UnplugUSB(ctx context.Context, port int) error { return do(ctx, c, "UnplugUSB", port) }
+
+// Appear returns the file that matches pattern, as soon as there is one.
+func (c *Client) Appear(ctx context.Context, pattern string) (string, error) {
+	return call[string](ctx, c, "Appear", pattern)
+}
+
+// Files returns how many files a process has open.
+func (c *Client) Files(ctx context.Context, pid int) (int, error) { return call[int](ctx, c, "Files", pid) }
 
 // Pull holds a line from outside.
 func (c *Client) Pull(ctx context.Context, p Level) error { return do(ctx, c, "Pull", p) }

@@ -25,9 +25,12 @@ type Agent struct {
 	programs map[int]*program
 	sim      *sim
 	watch    *watch
+	sticks   map[int]*stick // by port
 }
 
-func newAgent() *Agent { return &Agent{programs: make(map[int]*program)} }
+func newAgent() *Agent {
+	return &Agent{programs: make(map[int]*program), sticks: make(map[int]*stick)}
+}
 
 // A program was started; done is closed when exit is known.
 type program struct {
@@ -68,6 +71,31 @@ func (*Agent) Put(f agent.File, _ *agent.None) error {
 func (*Agent) Read(path string, data *string) error {
 	b, err := os.ReadFile(path)
 	*data = string(b)
+	return err
+}
+
+// Appear implements agent.Client.
+func (*Agent) Appear(pattern string, path *string) error {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for range 10_000 {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			*path = found[0]
+			return nil
+		}
+		<-tick.C
+	}
+	return fmt.Errorf("there is no %s", pattern)
+}
+
+// Files implements agent.Client.
+func (*Agent) Files(pid int, n *int) error {
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	*n = len(open)
 	return err
 }
 
