@@ -247,7 +247,9 @@ func (c *Client) Appear(ctx context.Context, pattern string) (string, error) {
 }
 
 // Files returns how many files a process has open.
-func (c *Client) Files(ctx context.Context, pid int) (int, error) { return call[int](ctx, c, "Files", pid) }
+func (c *Client) Files(ctx context.Context, pid int) (int, error) {
+	return call[int](ctx, c, "Files", pid)
+}
 
 // Pull holds a line from outside.
 func (c *Client) Pull(ctx context.Context, p Level) error { return do(ctx, c, "Pull", p) }

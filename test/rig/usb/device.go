@@ -126,6 +126,9 @@ func (d *Device) unlink(p unlink) error {
 // control answers a request to endpoint 0. mu is held.
 func (d *Device) control(u urb) error {
 	if !u.in {
+		if u.setup[1] == d.open {
+			d.unread = nil
+		}
 		_, err := d.conn.Write(answer(u, okay, len(u.data), nil))
 		return err
 	}

@@ -15,6 +15,7 @@ type model struct {
 	in, out               byte   // the endpoints that carry data
 	packet                int    // bytes of their longest packet
 	status                []byte // stands before the data of each packet to the host
+	open                  byte   // the request by which the driver opens the port: what was said before is lost
 
 	// answers are what the driver is told when it asks by a request of the maker;
 	// what is not here is zeros.
@@ -30,6 +31,7 @@ var models = map[string]model{
 		vid: 0x0403, pid: 0x6001, release: 0x0600, manufacturer: "FTDI", product: "FT232R USB UART", serial: true,
 		interfaces: []iface{{class: vendor, endpoints: []endpoint{{0x81, bulk, 64}, {0x02, bulk, 64}}}},
 		in:         1, out: 2, packet: 64,
+		open:   0x00,               // reset
 		status: []byte{0x31, 0x60}, // CTS, DSR; the transmitter is empty
 		answers: map[byte][]byte{
 			0x05: {0x31, 0x60}, // modem status
@@ -40,7 +42,7 @@ var models = map[string]model{
 		vid: 0x10C4, pid: 0xEA60, release: 0x0100,
 		manufacturer: "Silicon Labs", product: "CP2102 USB to UART Bridge Controller", serial: true,
 		interfaces: []iface{{class: vendor, endpoints: []endpoint{{0x81, bulk, 64}, {0x01, bulk, 64}}}},
-		in:         1, out: 1, packet: 64,
+		in:         1, out: 1, packet: 64, open: 0x00, // enable the interface
 		answers: map[byte][]byte{
 			0xFF: {0x02},                   // the part: CP2102
 			0x1D: {0x00, 0xC2, 0x01, 0x00}, // 115200 baud
@@ -52,7 +54,7 @@ var models = map[string]model{
 		interfaces: []iface{{class: [3]byte{0xFF, 0x01, 0x02}, endpoints: []endpoint{
 			{0x82, bulk, 32}, {0x02, bulk, 32}, {0x81, interrupt, 8},
 		}}},
-		in: 2, out: 2, packet: 32,
+		in: 2, out: 2, packet: 32, open: 0xA4, // modem lines
 		answers: map[byte][]byte{0x5F: {0x31, 0x00}}, // the version of the chip
 	},
 	"cdc_acm": { // as of Zigbee sticks and boards with a USB of their own
@@ -71,7 +73,7 @@ var models = map[string]model{
 			},
 			{class: [3]byte{0x0A, 0, 0}, endpoints: []endpoint{{0x81, bulk, 64}, {0x01, bulk, 64}}},
 		},
-		in: 1, out: 1, packet: 64,
+		in: 1, out: 1, packet: 64, open: 0x22, // control line state
 	},
 }
 
