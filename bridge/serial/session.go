@@ -40,7 +40,7 @@ func newSession(b *Bridge, port *uart.Port, c bridge.Client) (*session, error) {
 		return nil, err
 	}
 	s := &session{
-		base: b.base, cfg: b.cfg, port: port, client: c, book: book,
+		base: b.base, cfg: b.cfg, port: port, client: c, book: book, torn: port.Echoed(),
 		lines:   splitter{delimiter: []byte(b.cfg.Delimiter), max: b.cfg.MaxLine},
 		bus:     uart.NewBus(port),
 		orders:  make(chan incoming, backlog),

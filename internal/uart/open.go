@@ -14,10 +14,10 @@ import (
 // open locks dev, lets tarm set the line, and returns a descriptor of our own.
 // The line of a port is touched only while its lock is held, so that a second
 // opener cannot change the rate under the first.
-func (h Host) open(dev string, cfg Config) (*os.File, error) {
-	first, err := h.lock(dev)
+func (h Host) open(dev string, cfg Config) (f *os.File, echoed bool, err error) {
+	first, echoed, err := h.lock(dev)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	fd, err := h.setUp(dev, cfg)
 	// A lock belongs to an open file description (flock(2)), and tarm made one
@@ -27,38 +27,57 @@ func (h Host) open(dev string, cfg Config) (*os.File, error) {
 	_ = unix.Flock(int(first.Fd()), unix.LOCK_UN)
 	first.Close()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		unix.Close(fd)
-		return nil, h.busy(dev, err)
+		return nil, false, h.busy(dev, err)
 	}
 	// Keeps out programs that do not lock, unless they are root's.
 	_ = unix.IoctlSetInt(fd, unix.TIOCEXCL, 0)
-	return pollable(fd, dev)
+	f, err = pollable(fd, dev)
+	return f, echoed, err
+}
+
+// hush stops the echo with which the kernel opens a terminal that nobody has set up, and throws
+// away what waits. A stick that talks gets its own words back until then, and takes them for the
+// beginning of a command; heard is whether there were any.
+func hush(fd int) (heard bool, err error) {
+	l := fdLine(fd)
+	t, err := l.get(unix.TCGETS)
+	if err != nil || t.Lflag&unix.ECHO == 0 {
+		return false, err
+	}
+	t.Lflag &^= unix.ECHO | unix.ICANON
+	t.Oflag &^= unix.OPOST
+	if err := l.set(unix.TCSETS, t); err != nil {
+		return false, err
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	return n > 0, errors.Join(err, unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH)) // echoes wait with the input
 }
 
 // lock opens dev and takes its lock. Holders that read without locking are
 // found by name.
-func (h Host) lock(dev string) (*os.File, error) {
+func (h Host) lock(dev string) (f *os.File, heard bool, err error) {
 	fd, err := unix.Open(dev, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, h.refused(dev, err)
+		return nil, false, h.refused(dev, err)
 	}
-	f := os.NewFile(uintptr(fd), dev)
-	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+	f = os.NewFile(uintptr(fd), dev)
+	if heard, err = hush(fd); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("is not a serial port (%w)", err)
+		return nil, false, fmt.Errorf("is not a serial port (%w)", err)
 	}
 	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close() // before the search for holders, which would find it
-		return nil, h.busy(dev, err)
+		return nil, false, h.busy(dev, err)
 	}
 	if who := h.reader(dev); who != nil {
 		f.Close()
-		return nil, who
+		return nil, false, who
 	}
-	return f, nil
+	return f, heard, nil
 }
 
 // refused explains why the kernel did not open dev.

@@ -40,6 +40,7 @@ type Port struct {
 	baud    int          // as it was opened
 	rate    atomic.Int64 // since SetRate; 0: baud
 	watcher atomic.Pointer[func(sent bool, b []byte)]
+	echoed  bool // see Echoed
 }
 
 // A conn is what a Port stands on. Its errors are those of the kernel; Port
@@ -74,12 +75,16 @@ func (h Host) Open(ctx context.Context, cfg Config) (*Port, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open serial port: %w", err)
 	}
-	f, err := h.open(dev, cfg)
+	f, echoed, err := h.open(dev, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open serial port %s: %w", dev, err)
 	}
-	return &Port{conn: h.terminal(f, cfg.Port), baud: cfg.Baud}, nil
+	return &Port{conn: h.terminal(f, cfg.Port), baud: cfg.Baud, echoed: echoed}, nil
 }
+
+// Echoed reports whether the other side may have got back, when the port was opened, some of
+// what it had said: the kernel does that until the line is set.
+func (p *Port) Echoed() bool { return p.echoed }
 
 // Name returns the path of the device, such as /dev/ttyUSB0, or the name of the
 // source without its options and token.
