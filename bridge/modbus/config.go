@@ -111,7 +111,7 @@ type Entity struct {
 	Write         bool     `yaml:"write" doc:"It takes commands."`
 	WriteTable    Table    `yaml:"write_table" doc:"Where commands go, coil or holding; table if absent."`
 	WriteAddress  *uint16  `yaml:"write_address" doc:"The same; address if absent."`
-	WriteFunction uint8    `yaml:"write_function" doc:"The function code that writes: 5, 6, 15 or 16; if absent 5 for a coil, 6 for one register and 16 for more."`
+	WriteFunction uint8    `yaml:"write_function" doc:"The function code that writes: 5, 6, 15, 16 or 22; if absent 5 for a coil, 6 for one register, 16 for more and 22 (mask write) for bits."`
 	WriteOn       string   `yaml:"write_on" doc:"What is written for ON; on_value if absent."`
 	WriteOff      string   `yaml:"write_off" doc:"What is written for OFF; off_value if absent."`
 	Min           *float64 `yaml:"min" doc:"Commands below are refused; values below are bad."`
