@@ -20,6 +20,7 @@ const (
 // certain that they cannot be read; what can be, the caller has.
 func (s *schedule) done(a action, o outcome, now time.Time) (bad []int) {
 	u := s.units[a.unit]
+	u.wrote = false
 	if o == silent {
 		u.fail(now)
 		return s.unread(a, now)
@@ -184,6 +185,7 @@ func (s *schedule) sent(w *write, o outcome, now time.Time) (over bool) {
 	u := w.unit(s)
 	if o == silent {
 		s.units[u].fail(now)
+		s.units[u].wrote = true
 		return s.late(w, now)
 	}
 	s.answered(u, now)

@@ -62,6 +62,7 @@ type unitState struct {
 	fails  int       // requests in a row without an answer
 	resume time.Time // it is left alone until then
 	dead   bool
+	wrote  bool // what failed last was a write: the next is a read
 }
 
 // An item is what is read for one entity, or a register with a scale.
@@ -242,9 +243,11 @@ func (s *schedule) asked(unit int) bool {
 }
 
 // probe returns what a failing unit is asked for: a write that waits, or the one
-// item that has failed least.
+// item that has failed least. It is a read after a write that failed, since some units
+// are silent about what they do not let one write, and would seem dead.
 func (s *schedule) probe(unit int, now time.Time) action {
-	if w := s.readyWrite(now, func(u int) bool { return u == unit }); w != nil {
+	w := s.readyWrite(now, func(u int) bool { return u == unit })
+	if w != nil && !s.units[unit].wrote {
 		return s.writeAction(w)
 	}
 	best := -1
