@@ -27,7 +27,7 @@ func (c *Client) exchangeTCP(ctx context.Context, unit byte, req PDU) (PDU, erro
 		return nil, err
 	}
 	deadline := time.Now().Add(c.timing.Timeout)
-	late := error(ErrTimeout)
+	late := ErrTimeout
 	for {
 		f, size, err := DecodeTCP(c.rx)
 		if err != nil {
