@@ -178,12 +178,12 @@ func (c *compiler) names() {
 	if c.p.on != nil && c.p.off != nil && *c.p.on == *c.p.off {
 		c.wrong("off_value", "is the same as on_value")
 	}
-	c.p.writeOn = written(1, c.p.on, c.number("write_on", e.WriteOn))
-	c.p.writeOff = written(0, c.p.off, c.number("write_off", e.WriteOff))
+	c.p.writeOn = lastSet(1, c.p.on, c.number("write_on", e.WriteOn))
+	c.p.writeOff = lastSet(0, c.p.off, c.number("write_off", e.WriteOff))
 }
 
-// written returns the last of what is set.
-func written(otherwise uint64, more ...*uint64) uint64 {
+// lastSet returns the last of what is set.
+func lastSet(otherwise uint64, more ...*uint64) uint64 {
 	for _, v := range more {
 		if v != nil {
 			otherwise = *v

@@ -4,17 +4,18 @@ import (
 	"time"
 
 	"edge/bridge"
+	"edge/internal/modbus"
 	"edge/internal/uart"
 )
 
 // Config is the `modbus:` section of a bridge: one bus and its units.
 type Config struct {
-	Port     string      `yaml:"port" doc:"A serial port, named as in bridge serial, or tcp://host:502."`
-	Baud     int         `yaml:"baud" doc:"Bits per second of a serial port."`
-	DataBits int         `yaml:"data_bits" doc:"Bits of a byte on the line: 8, or 7 for framing ascii."`
-	Parity   uart.Parity `yaml:"parity" doc:"The parity bit: none, odd or even."`
-	StopBits int         `yaml:"stop_bits" doc:"Stop bits, 1 or 2."`
-	Framing  Framing     `yaml:"framing" doc:"How a frame is written: rtu, ascii or tcp; if absent, tcp for a port tcp://…, and else rtu. rtu and a port tcp://… is RTU over TCP, as of simple gateways."`
+	Port     string         `yaml:"port" doc:"A serial port, named as in bridge serial, or tcp://host:502."`
+	Baud     int            `yaml:"baud" doc:"Bits per second of a serial port."`
+	DataBits int            `yaml:"data_bits" doc:"Bits of a byte on the line: 8, or 7 for framing ascii."`
+	Parity   uart.Parity    `yaml:"parity" doc:"The parity bit: none, odd or even."`
+	StopBits int            `yaml:"stop_bits" doc:"Stop bits, 1 or 2."`
+	Framing  modbus.Framing `yaml:"framing" doc:"How a frame is written: rtu, ascii or tcp; if absent, tcp for a port tcp://…, and else rtu. rtu and a port tcp://… is RTU over TCP, as of simple gateways."`
 
 	Timeout     time.Duration `yaml:"timeout" doc:"How long a unit may take to begin its answer."`
 	Guard       time.Duration `yaml:"guard" doc:"Silence before each request; 0s is that of the specification, 3.5 characters."`
@@ -117,19 +118,6 @@ type Entity struct {
 	Min           *float64 `yaml:"min" doc:"Commands below are refused; values below are bad."`
 	Max           *float64 `yaml:"max" doc:"Commands above are refused; values above are bad."`
 }
-
-// A Framing says how a frame is written.
-type Framing string
-
-// The framings. The empty one is TCP for a port tcp://…, and else RTU.
-const (
-	RTU   Framing = "rtu"   // Modbus over Serial Line V1.02, section 2.5.1
-	ASCII Framing = "ascii" // the same, section 2.5.2
-	TCP   Framing = "tcp"   // Modbus Messaging on TCP/IP V1.0b, section 3.1.3
-)
-
-// Values lists what a Framing may be.
-func (Framing) Values() []string { return []string{string(RTU), string(ASCII), string(TCP)} }
 
 // A Table is one of the four that a unit has (Modbus Application Protocol
 // V1.1b3, section 4.3).

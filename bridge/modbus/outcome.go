@@ -21,6 +21,9 @@ const (
 func (s *schedule) done(a action, o outcome, now time.Time) (bad []int) {
 	u := s.units[a.unit]
 	u.wrote = false
+	if s.naive {
+		o = good
+	}
 	if o == silent {
 		u.fail(now)
 		return s.unread(a, now)
@@ -129,6 +132,7 @@ func (it *item) lack(now time.Time) {
 type write struct {
 	item  int
 	order order
+	point int       // whose command it is; the caller's
 	until time.Time // it is tried no more
 
 	next    time.Time // it is tried, or read back

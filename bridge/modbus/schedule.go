@@ -24,8 +24,10 @@ const (
 	backoffMost = 10 * time.Second
 
 	// forcedAfter is how long a unit that fails must wait for a moment in which its
-	// time-out is nobody's loss. Then it is asked all the same; no two within it.
+	// time-out is nobody's loss. Then it is asked all the same; no two within it, nor
+	// within forcedShare time-outs, so that it costs the others a fifth of the bus.
 	forcedAfter = 2 * time.Second
+	forcedShare = 5
 
 	// seldom is how often it is asked for what a unit does not have: firmware is
 	// updated, and some have it only in an operating mode.
@@ -47,6 +49,10 @@ type schedule struct {
 	items  []*item // sorted by unit, table and address
 	writes []*write
 	forced time.Time // a failing unit was last asked although others had to wait
+
+	// naive has units that fail asked as if they had answered, as a schedule does
+	// that knows no back-off. It shows what that costs, and is for a test.
+	naive bool
 }
 
 // limits are what can be asked of a unit at once, and how long it takes to fail.
@@ -71,6 +77,8 @@ type item struct {
 	table Table
 	from  int
 	count int
+
+	scaling bool // it is a scale register: it has no entity of its own
 
 	period time.Duration // 0: in spare time
 	due    time.Time
@@ -230,7 +238,8 @@ func (s *schedule) failing(now, soonest time.Time) (unit int, wake time.Time) {
 	if soonest.IsZero() || !soonest.Before(now.Add(u.timeout)) {
 		return unit, wake
 	}
-	if at := later(u.resume, s.forced).Add(forcedAfter); now.Before(at) {
+	wait := max(forcedAfter, forcedShare*u.timeout)
+	if at := later(u.resume, s.forced).Add(wait); now.Before(at) {
 		return -1, sooner(wake, at)
 	}
 	s.forced = now

@@ -1,0 +1,342 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"edge/bridge"
+	"edge/internal/modbus"
+)
+
+// A session is a bus that is open: one Run. Its port belongs to the goroutine of
+// poll.
+type session struct {
+	base   bridge.Base
+	cfg    Config
+	log    *slog.Logger
+	plan   *plan
+	port   port
+	bus    *modbus.Client
+	client bridge.Client
+
+	book     *book
+	schedule *schedule
+	points   [][]int // by item of the schedule: those that are read with it
+	scales   []int   // by point: the item with its scale, or -1
+	powers   []power // by item: what a scale register says
+	stats    []unitStats
+	counted  []time.Time // by unit: when the book had its numbers last
+	load     load
+	longest  time.Duration // the time-out that the client has
+
+	orders  chan incoming
+	pending map[*write]incoming
+	gate    sync.Mutex // held by handlers while they run
+	over    bool       // no handler does anything any more
+	idling  bool       // poll waits for the port: a new deadline wakes it
+}
+
+// A power is what a scale register says.
+type power struct {
+	n     int
+	known bool
+}
+
+func newSession(b *Bridge, p *plan, port port, c bridge.Client) *session {
+	now := time.Now()
+	s := &session{
+		base: b.base, cfg: b.cfg, log: b.log, plan: p, port: port, client: c,
+		stats: make([]unitStats, len(p.units)), counted: make([]time.Time, len(p.units)), powers: make([]power, len(p.items)),
+		points: make([][]int, len(p.items)), scales: make([]int, len(p.points)),
+		orders: make(chan incoming, backlog), pending: map[*write]incoming{}, load: load{begun: now},
+	}
+	var units []limits
+	var ids []string
+	for _, u := range p.units {
+		units = append(units, u.limits)
+		s.longest = max(s.longest, u.timeout)
+	}
+	var where []int
+	s.schedule, where = newSchedule(units, p.items, now)
+	s.schedule.naive = b.naive
+	for i, pt := range p.points {
+		ids = append(ids, pt.topic)
+		s.points[where[pt.item]] = append(s.points[where[pt.item]], i)
+		p.points[i].item, s.scales[i] = where[pt.item], -1
+		if pt.scale >= 0 {
+			s.scales[i] = where[pt.scale]
+		}
+	}
+	for _, u := range p.units {
+		ids = append(ids, u.status)
+	}
+	s.book = newBook(append(ids, busLoad), now)
+	s.bus = modbus.NewClient(port, b.cfg.framing(), b.cfg.timing(s.longest))
+	for _, u := range p.units {
+		s.bus.SetGuard(u.Unit.Unit, u.guard)
+	}
+	return s
+}
+
+// poll asks the units until ctx ends or the port is gone.
+func (s *session) poll(ctx context.Context) error {
+	for ctx.Err() == nil {
+		s.takeOrders()
+		now := time.Now()
+		for _, w := range s.schedule.expired(now) {
+			s.finishLate(w)
+		}
+		s.tellLoad(now)
+		a, ok, wake := s.schedule.next(now)
+		var err error
+		if ok {
+			err = s.do(ctx, a)
+		} else {
+			err = s.idle(sooner(wake, s.load.begun.Add(loadWindow)))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idle waits for a command, or until wake. It reads meanwhile, and so sees at once
+// that the port is gone; what comes without having been asked for is noise.
+func (s *session) idle(wake time.Time) error {
+	s.gate.Lock()
+	if len(s.orders) > 0 && !s.book.full() {
+		s.gate.Unlock()
+		return nil
+	}
+	// Else they wait until tell has told the results of others, and nudges.
+	s.idling = true
+	err := s.port.SetReadDeadline(wake)
+	s.gate.Unlock()
+	defer func() {
+		s.gate.Lock()
+		s.idling = false
+		s.gate.Unlock()
+	}()
+	if err != nil {
+		return err
+	}
+	var noise [64]byte
+	_, err = s.port.Read(noise[:])
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// nudge has poll look at what it has to do, if it is idle. The gate is held.
+func (s *session) nudge() {
+	if s.idling {
+		_ = s.port.SetReadDeadline(time.Unix(1, 0)) // poll sees what it is if it fails
+	}
+}
+
+// do sends a request and makes what it can of the answer.
+func (s *session) do(ctx context.Context, a action) error {
+	u := s.plan.units[a.unit]
+	asked := ctx
+	if u.timeout < s.longest {
+		// The client has one time-out, that of the most patient unit.
+		var cancel context.CancelFunc
+		asked, cancel = context.WithTimeout(ctx, u.timeout+s.wire(a))
+		defer cancel()
+	}
+	retry := s.schedule.units[a.unit].fails > 0
+	start := time.Now()
+	words, err := request(asked, s.bus, u.Unit.Unit, a)
+	end := time.Now()
+	s.load.add(start, end)
+	o, fatal := judge(err)
+	if fatal || ctx.Err() != nil {
+		return err
+	}
+	s.count(a.unit, err, end.Sub(start), retry)
+	s.log.Debug("request", "unit", u.Unit.Unit, "table", a.table, "address", a.from, "count", a.count,
+		"write", a.write != nil && !a.write.written, "took", end.Sub(start), "err", err)
+	if a.write != nil && !a.write.written {
+		s.sent(a.write, o, err, end)
+	} else {
+		s.readDone(a, o, words, err, end)
+	}
+	s.tellUnit(a.unit, err, end)
+	return nil
+}
+
+// wire returns how long the frames of a request and its answer are on the line.
+func (s *session) wire(a action) time.Duration {
+	const overhead = 16 // of both frames, ASCII not counted
+	bytes := overhead + 2*a.count
+	if s.cfg.framing() == modbus.ASCII {
+		bytes *= 2
+	}
+	return time.Duration(bytes) * 12 * time.Second / time.Duration(max(s.cfg.Baud, 1))
+}
+
+// count keeps the statistics of a unit.
+func (s *session) count(unit int, err error, took time.Duration, retry bool) {
+	st := &s.stats[unit]
+	st.requests++
+	if retry {
+		st.retries++
+	}
+	var e modbus.Exception
+	_, garbled := errors.AsType[*modbus.FrameError](err)
+	switch {
+	case errors.As(err, &e):
+		if st.exceptions == nil {
+			st.exceptions = map[byte]uint64{}
+		}
+		st.exceptions[byte(e)]++
+		st.latency.add(took)
+	case garbled:
+		st.garbage++
+	case err != nil:
+		st.timeouts++
+	default:
+		st.latency.add(took)
+	}
+}
+
+// readDone notes how a read ended, and what was read.
+func (s *session) readDone(a action, o outcome, words []uint16, err error, now time.Time) {
+	bad := s.schedule.done(a, o, now)
+	if o == good {
+		s.take(a, words, now)
+	}
+	for _, i := range bad {
+		why := err.Error()
+		if o == illegal {
+			why = "the unit does not have it: " + why
+		}
+		for _, pt := range s.points[i] {
+			s.book.fail(pt, why)
+		}
+	}
+	if a.write != nil {
+		s.looked(a.write, o, err, now)
+	}
+}
+
+// take notes what was read. Scales come first, since the values that need them may
+// have come in the same answer.
+func (s *session) take(a action, words []uint16, now time.Time) {
+	part := func(i int) []uint16 {
+		it := s.schedule.items[i]
+		return words[it.from-a.from : it.end()-a.from]
+	}
+	for _, i := range a.items {
+		if s.schedule.items[i].scaling {
+			s.takeScale(i, int16(part(i)[0]), now)
+		}
+	}
+	cause := byInput
+	if a.write != nil {
+		cause = byCommand
+	}
+	for _, i := range a.items {
+		for _, pt := range s.points[i] {
+			s.takePoint(pt, part(i), cause, now)
+		}
+	}
+}
+
+// takeScale notes a power of ten. Values that waited for it are read again at once.
+func (s *session) takeScale(i int, n int16, now time.Time) {
+	// SunSpec: -10 to 10; 0x8000 says that there is none.
+	p := power{int(n), n >= -10 && n <= 10}
+	if p == s.powers[i] {
+		return
+	}
+	s.powers[i] = p
+	for pt, scale := range s.scales {
+		if it := s.schedule.items[s.plan.points[pt].item]; scale == i && !it.lacks {
+			it.due = now
+		}
+	}
+}
+
+// powerOf returns the power of ten of a point.
+func (s *session) powerOf(pt int) (int, error) {
+	scale := s.scales[pt]
+	if scale < 0 {
+		return 0, nil
+	}
+	if !s.powers[scale].known {
+		return 0, fmt.Errorf("%w: its scale register says nothing that is one", errNoValue)
+	}
+	return s.powers[scale].n, nil
+}
+
+func (s *session) takePoint(pt int, words []uint16, cause string, now time.Time) {
+	p := s.plan.points[pt]
+	n, err := s.powerOf(pt)
+	state := ""
+	if err == nil {
+		state, err = p.decode(words, n)
+	}
+	switch {
+	case err == nil:
+		s.book.hear(pt, state, cause, now)
+		return
+	case errors.Is(err, errUnsupported) && len(s.points[p.item]) == 1:
+		s.schedule.items[p.item].lack(now)
+	}
+	s.book.fail(pt, err.Error())
+}
+
+// tellUnit notes what a unit is like now.
+func (s *session) tellUnit(unit int, err error, now time.Time) {
+	st, entry := s.schedule.units[unit], len(s.plan.points)+unit
+	before, state := s.book.state(entry), bridge.Online
+	if st.dead {
+		state = bridge.Offline
+	}
+	if changed := state != before; changed || now.Sub(s.counted[unit]) >= pause {
+		s.counted[unit] = now
+		s.book.count(entry, s.stats[unit].counters(s.missed(unit)), map[string]any{"latency_ms": s.stats[unit].latency.attr()})
+		if !changed {
+			return
+		}
+	}
+	switch {
+	case state == before, !st.dead && st.fails > 0: // It may be dead; that is not known yet.
+		return
+	case st.dead:
+		s.log.Warn("a unit does not answer", "unit", s.plan.units[unit].Unit.Unit, "err", err)
+		for i, p := range s.plan.points {
+			if p.unit == unit {
+				s.book.fail(i, "the unit does not answer: "+err.Error())
+			}
+		}
+	case before != "":
+		s.log.Info("a unit answers again", "unit", s.plan.units[unit].Unit.Unit)
+	}
+	s.book.hear(entry, state, byInput, now)
+}
+
+// missed returns how many deadlines of a unit were missed.
+func (s *session) missed(unit int) (n uint64) {
+	for _, it := range s.schedule.items {
+		if it.unit == unit {
+			n += it.missed
+		}
+	}
+	return n
+}
+
+// tellLoad notes how busy the bus was.
+func (s *session) tellLoad(now time.Time) {
+	if percent, ok := s.load.percent(now); ok {
+		s.book.hear(len(s.plan.points)+len(s.plan.units), fmt.Sprint(percent), byInput, now)
+	}
+}
