@@ -48,11 +48,11 @@ func (b *Bridge) run(ctx context.Context, c bridge.Client) error {
 	if err != nil {
 		return err
 	}
-	defer port.Close()
 	s := newSession(b, p, port, c)
+	defer s.close()
 	defer s.end(ctx)
 	g, serving := errgroup.WithContext(ctx)
-	defer context.AfterFunc(serving, func() { port.Close() })() // ends Read and Write
+	defer context.AfterFunc(serving, s.close)() // ends Read and Write
 	if err := s.listen(serving); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -255,4 +256,69 @@ units:
 		time.Sleep(seldom)
 		r.expect("c", "4")
 	})
+}
+
+func TestUnplugged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line := sim.NewBus(9600, 10)
+		ends := make(chan *sim.BusEnd, 1)
+		cfg := parse(t, "port: /dev/ttyS0\nunits: [{unit: 1, period: 1h, entities: [{id: a, kind: number, address: 0, write: true}]}]\n")
+		b := New(testBase, cfg, slog.New(slog.DiscardHandler))
+		b.open = func(context.Context, Config, *slog.Logger) (port, error) {
+			end := line.Tie()
+			ends <- end
+			return end, nil
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- b.Run(t.Context(), new(bridgetest.Client)) }()
+		end := <-ends
+		time.Sleep(time.Minute) // The unit is dead, and is asked every ten seconds.
+		start := time.Now()
+		end.Close()
+		if err := <-ended; err == nil || time.Since(start) > 100*time.Millisecond {
+			t.Errorf("Run returned %v after %v, want an error at once", err, time.Since(start))
+		}
+	})
+}
+
+// A doorman is a listener that hands out the connections that it has accepted.
+type doorman struct {
+	net.Listener
+	conns chan net.Conn
+}
+
+func (d doorman) Accept() (net.Conn, error) {
+	conn, err := d.Listener.Accept()
+	if err == nil {
+		d.conns <- conn
+	}
+	return conn, err
+}
+
+// TestOverTCP is the bridge on a real connection, which the server closes now and
+// then, as gateways do.
+func TestOverTCP(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, m := doorman{l, make(chan net.Conn, 8)}, memory(7, 8)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- modbus.ServeTCP(ctx, d, modbus.Units{1: m}, modbus.Limits{}) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	cfg := parse(t, fmt.Sprintf("port: tcp://%s\nunits: [{unit: 1, period: 50ms, entities: [{id: a, kind: number, address: 1, write: true}]}]\n", l.Addr()))
+	c := new(bridgetest.Client)
+	bridgetest.Run(t, c, New(testBase, cfg, slog.New(slog.DiscardHandler)))
+	bridgetest.Expect(t, c, testBase.State("a"), "8")
+	for _, value := range []string{"9", "10"} {
+		(<-d.conns).Close()
+		bridgetest.Send(t, c, testBase.Set("a"), value)
+		bridgetest.Expect(t, c, testBase.State("a"), value)
+	}
 }

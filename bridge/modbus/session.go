@@ -20,9 +20,11 @@ type session struct {
 	cfg    Config
 	log    *slog.Logger
 	plan   *plan
-	port   port
+	open   func(context.Context) (port, error)
+	port   port // changed with the gate held
 	bus    *modbus.Client
 	client bridge.Client
+	proven bool // a unit has answered since the port was opened
 
 	book     *book
 	schedule *schedule
@@ -47,10 +49,11 @@ type power struct {
 	known bool
 }
 
-func newSession(b *Bridge, p *plan, port port, c bridge.Client) *session {
+func newSession(b *Bridge, p *plan, bus port, c bridge.Client) *session {
 	now := time.Now()
 	s := &session{
-		base: b.base, cfg: b.cfg, log: b.log, plan: p, port: port, client: c,
+		base: b.base, cfg: b.cfg, log: b.log, plan: p, client: c,
+		open:  func(ctx context.Context) (port, error) { return b.open(ctx, b.cfg, b.log) },
 		stats: make([]unitStats, len(p.units)), counted: make([]time.Time, len(p.units)), powers: make([]power, len(p.items)),
 		points: make([][]int, len(p.items)), scales: make([]int, len(p.points)),
 		orders: make(chan incoming, backlog), pending: map[*write]incoming{}, load: load{begun: now},
@@ -76,11 +79,45 @@ func newSession(b *Bridge, p *plan, port port, c bridge.Client) *session {
 		ids = append(ids, u.status)
 	}
 	s.book = newBook(append(ids, busLoad), now)
-	s.bus = modbus.NewClient(port, b.cfg.framing(), b.cfg.timing(s.longest))
-	for _, u := range p.units {
-		s.bus.SetGuard(u.Unit.Unit, u.guard)
-	}
+	s.use(bus)
 	return s
+}
+
+// use makes p the port of the session.
+func (s *session) use(p port) {
+	bus := modbus.NewClient(p, s.cfg.framing(), s.cfg.timing(s.longest))
+	for _, u := range s.plan.units {
+		bus.SetGuard(u.Unit.Unit, u.guard)
+	}
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	s.port, s.bus, s.proven = p, bus, false
+}
+
+// close ends what waits for the port.
+func (s *session) close() {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	s.port.Close()
+}
+
+// again connects once more when a connection has ended that was of use: gateways
+// close those that are quiet. Any other loss is told.
+func (s *session) again(ctx context.Context, lost error) error {
+	if !s.cfg.network() || !s.proven || ctx.Err() != nil {
+		return lost
+	}
+	s.close()
+	p, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	s.log.Debug("connected again", "err", lost)
+	s.use(p)
+	if ctx.Err() != nil { // close may have come before
+		s.close()
+	}
+	return nil
 }
 
 // poll asks the units until ctx ends or the port is gone.
@@ -98,6 +135,9 @@ func (s *session) poll(ctx context.Context) error {
 			err = s.do(ctx, a)
 		} else {
 			err = s.idle(sooner(wake, s.load.begun.Add(loadWindow)))
+		}
+		if err != nil {
+			err = s.again(ctx, err)
 		}
 		if err != nil {
 			return err
@@ -160,6 +200,7 @@ func (s *session) do(ctx context.Context, a action) error {
 	if fatal || ctx.Err() != nil {
 		return err
 	}
+	s.proven = s.proven || o != silent
 	s.count(a.unit, err, end.Sub(start), retry)
 	s.log.Debug("request", "unit", u.Unit.Unit, "table", a.table, "address", a.from, "count", a.count,
 		"write", a.write != nil && !a.write.written, "took", end.Sub(start), "err", err)
