@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,9 @@ func (c Config) Validate() error {
 		if d.d < d.least || d.d > d.top {
 			errs = append(errs, config.Errorf(d.path, "%v is not between %v and %v", d.d, d.least, d.top))
 		}
+	}
+	if c.Templates != "" && !filepath.IsAbs(c.Templates) {
+		errs = append(errs, config.Errorf("templates", "%q is not an absolute path: where would it count from?", c.Templates))
 	}
 	if len(c.Units) == 0 || len(c.Units) > maxUnits {
 		errs = append(errs, config.Errorf("units", "there are %d; want 1 to %d", len(c.Units), maxUnits))

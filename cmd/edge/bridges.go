@@ -9,6 +9,7 @@ import (
 
 	"edge/bridge"
 	"edge/bridge/gpio"
+	"edge/bridge/modbus"
 	"edge/bridge/serial"
 	"edge/bridge/tick"
 	"edge/internal/config"
@@ -19,6 +20,8 @@ import (
 // and one line here.
 var kinds = []*kind{
 	kindOf("gpio", gpio.DefaultConfig, gpio.New, sameLines),
+	kindOf("modbus", modbus.DefaultConfig, modbus.New, nothing),
+	kindOf("modbus-server", modbus.DefaultServerConfig, modbus.NewServer, nothing),
 	kindOf("serial", serial.DefaultConfig, serial.New, samePort),
 	kindOf("tick", tick.DefaultConfig, tick.New, nothing),
 }

@@ -200,10 +200,7 @@ func (p *plan) conflicts() error {
 	for i, second := range names {
 		for _, first := range names[:i] {
 			a, b := p.bridges[first], p.bridges[second]
-			if a.kind != b.kind {
-				continue
-			}
-			for _, path := range a.kind.conflict(a.config, b.config) {
+			for _, path := range shared(a, b) {
 				at := "bridges." + second + "." + b.kind.name + "." + path
 				errs = append(errs, config.Errorf(at, "bridge %s has it already", first))
 			}

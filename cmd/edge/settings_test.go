@@ -71,7 +71,11 @@ func missing(t *testing.T, path string, typ reflect.Type, examples []any) {
 		missing(t, path+"[]", typ.Elem(), items)
 	case reflect.Struct:
 		for f := range typ.Fields() {
-			if key := f.Tag.Get("yaml"); key != "" {
+			switch key := f.Tag.Get("yaml"); key {
+			case "":
+			case ",inline":
+				missing(t, path, f.Type, examples)
+			default:
 				missingKey(t, path, key, f.Type, examples)
 			}
 		}
