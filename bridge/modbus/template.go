@@ -160,8 +160,8 @@ func resolve(folder, name string, parameters map[string]string) (Template, error
 	if err != nil {
 		return t, err
 	}
-	if err := tree.Locate(t.choose(values)); err != nil {
-		return t, err
+	if err := t.choose(values); err != nil {
+		return t, tree.Locate(err)
 	}
 	return t, t.move(values)
 }

@@ -62,20 +62,20 @@ func FuzzCondition(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := parseCondition(written(c))
-		if err != nil || written(again) != written(c) {
-			t.Errorf("%q is %q, which is %q, %v", text, written(c), written(again), err)
+		again, err := parseCondition(conditionText(c))
+		if err != nil || conditionText(again) != conditionText(c) {
+			t.Errorf("%q is %q, which is %q, %v", text, conditionText(c), conditionText(again), err)
 		}
 		for _, term := range c {
 			values := map[string]string{term.name: term.values[0]}
 			if one := (condition{term}); one.holds(values) == term.not {
-				t.Errorf("%q holds with %v: %t", written(one), values, !term.not)
+				t.Errorf("%q holds with %v: %t", conditionText(one), values, !term.not)
 			}
 		}
 	})
 }
 
-func written(c condition) string {
+func conditionText(c condition) string {
 	var terms []string
 	for _, t := range c {
 		switch {
