@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"edge/internal/config"
 )
@@ -23,8 +22,7 @@ func (t *Template) check() error {
 	if len(t.Entities) == 0 || len(t.Entities) > maxEntities {
 		errs = append(errs, config.Errorf("entities", "there are %d; want 1 to %d", len(t.Entities), maxEntities))
 	}
-	errs = append(errs, t.checkParameters()...)
-	errs = append(errs, t.checkLimits()...)
+	errs = append(append(errs, t.checkParameters()...), t.Limits.check())
 	seen := map[[2]string]bool{}
 	for i, e := range t.Entities {
 		at := fmt.Sprintf("entities[%d]", i)
@@ -40,22 +38,6 @@ func (t *Template) check() error {
 		errs = append(errs, config.In(at, err))
 	}
 	return errors.Join(errs...)
-}
-
-func (t *Template) checkLimits() (errs []error) {
-	if t.Hole != nil && (*t.Hole < 0 || *t.Hole > 125) {
-		errs = append(errs, config.Errorf("hole", "%d is not between 0 and 125", *t.Hole))
-	}
-	if t.MaxRegisters < 0 || t.MaxRegisters > 125 {
-		errs = append(errs, config.Errorf("max_registers", "%d is not between 1 and 125", t.MaxRegisters))
-	}
-	if t.MaxBits < 0 || t.MaxBits > 2000 {
-		errs = append(errs, config.Errorf("max_bits", "%d is not between 1 and 2000", t.MaxBits))
-	}
-	if t.Guard < 0 || t.Guard > 10*time.Second {
-		errs = append(errs, config.Errorf("guard", "%v is not between 0s and 10s", t.Guard))
-	}
-	return errs
 }
 
 func (t *Template) checkParameters() (errs []error) {

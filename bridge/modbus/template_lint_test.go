@@ -209,53 +209,41 @@ var makersMost = map[string]int{
 
 // Reads that are merged stay below what the maker allows, and everything is read.
 func TestTemplatesReadInOne(t *testing.T) {
-	eachTemplate(t, func(t *testing.T, tmpl Template) {
-		l := limits{hole: 8, registers: cmp.Or(tmpl.MaxRegisters, 60), bits: cmp.Or(tmpl.MaxBits, 256)}
-		if tmpl.Hole != nil {
-			l.hole = *tmpl.Hole
-		}
-		most := cmp.Or(makersMost[tmpl.Name], 125)
-		now := time.Now()
-		s, _ := newSchedule([]limits{l}, itemsOf(t, tmpl), now)
-		requests := 0
-		for a, ok, _ := s.next(now); ok; a, ok, _ = s.next(now) {
-			if !a.table.bits() && a.count > most {
-				t.Errorf("a request reads %d registers from %d on, and the maker allows %d", a.count, a.from, most)
+	all, err := parsed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tmpl := range all {
+		for _, parameters := range combinations(tmpl.Parameters) {
+			p, err := newPlan(Config{Units: []Unit{{Unit: 1, Template: name, Parameters: parameters, Period: 10 * time.Second}}})
+			if err != nil {
+				t.Errorf("%s with %s: %v", name, told(parameters), err)
+				continue
 			}
-			if requests++; requests > len(s.items) {
-				t.Fatalf("%d requests for %d items", requests, len(s.items))
-			}
-			s.done(a, good, now)
-		}
-		for _, it := range s.items {
-			if !it.due.After(now) {
-				t.Errorf("nothing has read %s %d", it.table, it.from)
-			}
-		}
-		if requests*2 > len(s.items) && len(s.items) > 8 {
-			t.Errorf("%d requests for %d items: what lies together is not read in one", requests, len(s.items))
-		}
-	})
-}
-
-// itemsOf is what a bus has to read for a template.
-func itemsOf(t *testing.T, tmpl Template) (items []item) {
-	t.Helper()
-	scales := map[int]bool{}
-	for _, e := range tmpl.Entities {
-		p, err := compile(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		it := item{table: p.table(), from: int(*e.Address), count: p.count, period: 10 * time.Second}
-		if e.Period != nil {
-			it.period = *e.Period
-		}
-		items = append(items, it)
-		if e.ScaleAddress != nil && !scales[int(*e.ScaleAddress)] {
-			scales[int(*e.ScaleAddress)] = true
-			items = append(items, item{table: p.table(), from: int(*e.ScaleAddress), count: 1, period: it.period})
+			t.Run(name+" "+told(parameters), func(t *testing.T) { readInOne(t, p, cmp.Or(makersMost[tmpl.Name], 125)) })
 		}
 	}
-	return items
+}
+
+func readInOne(t *testing.T, p *plan, most int) {
+	now := time.Now()
+	s, _ := newSchedule([]limits{p.units[0].limits}, p.items, now)
+	requests := 0
+	for a, ok, _ := s.next(now); ok; a, ok, _ = s.next(now) {
+		if !a.table.bits() && a.count > most {
+			t.Errorf("a request reads %d registers from %d on, and the maker allows %d", a.count, a.from, most)
+		}
+		if requests++; requests > len(s.items) {
+			t.Fatalf("%d requests for %d items", requests, len(s.items))
+		}
+		s.done(a, good, now)
+	}
+	for _, it := range s.items {
+		if !it.due.After(now) {
+			t.Errorf("nothing has read %s %d", it.table, it.from)
+		}
+	}
+	if requests*2 > len(s.items) && len(s.items) > 8 {
+		t.Errorf("%d requests for %d items: what lies together is not read in one", requests, len(s.items))
+	}
 }
