@@ -36,9 +36,11 @@ func (c *Client) exchangeSerial(ctx context.Context, unit byte, req PDU) (PDU, e
 func (c *Client) silence(ctx context.Context, d time.Duration) error {
 	c.rx = c.rx[:0]
 	limit := time.Now().Add(c.timing.Timeout + d)
+	// A passed deadline would read nothing, even if there is something. In two
+	// characters a line that somebody speaks on is heard.
+	least := max(time.Millisecond, min(d, c.timing.chars(2)))
 	for {
-		// A passed deadline would read nothing, even if there is something.
-		deadline := time.Now().Add(time.Millisecond)
+		deadline := time.Now().Add(least)
 		if end := c.quiet.Add(d); end.After(deadline) {
 			deadline = end
 		}
