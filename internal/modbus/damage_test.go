@@ -19,7 +19,7 @@ type piece struct {
 
 // scripted returns a client whose far end answers the n-th request with
 // what script returns for it.
-func scripted(t *testing.T, f modbus.Framing, timing modbus.Timing, script func(n int, req []byte) []piece) *modbus.Client {
+func scripted(t *testing.T, f modbus.Framing, script func(n int, req []byte) []piece) *modbus.Client {
 	t.Helper()
 	bus := sim.NewBus(0, 0)
 	near, far := bus.Tie(), bus.Tie()
@@ -45,7 +45,7 @@ func scripted(t *testing.T, f modbus.Framing, timing modbus.Timing, script func(
 		near.Close()
 		<-done
 	})
-	return modbus.NewClient(near, f, timing)
+	return modbus.NewClient(near, f, modbus.Timing{})
 }
 
 // in wraps a PDU as the reply to req.
@@ -76,7 +76,7 @@ func TestReplyInParts(t *testing.T) {
 	eachFraming(t, func(t *testing.T, f modbus.Framing) {
 		pause := 40 * time.Millisecond
 		var size int
-		c := scripted(t, f, modbus.Timing{}, func(n int, req []byte) (parts []piece) {
+		c := scripted(t, f, func(n int, req []byte) (parts []piece) {
 			reply := in(t, f, req, 17, two...)
 			size = len(reply)
 			if n == size {
@@ -124,7 +124,7 @@ func TestWhatIsNoReply(t *testing.T) {
 				continue
 			}
 			synctest.Test(t, func(t *testing.T) {
-				c := scripted(t, f, modbus.Timing{}, func(n int, req []byte) []piece {
+				c := scripted(t, f, func(n int, req []byte) []piece {
 					if n == 0 {
 						return tt.script(f, req)
 					}
@@ -160,7 +160,7 @@ func TestNoiseBeforeReply(t *testing.T) {
 			modbus.AppendASCII(nil, 18, two),
 		} {
 			synctest.Test(t, func(t *testing.T) {
-				c := scripted(t, f, modbus.Timing{}, func(_ int, req []byte) []piece {
+				c := scripted(t, f, func(_ int, req []byte) []piece {
 					return []piece{{bytes: noise}, {30 * time.Millisecond, in(t, f, req, 17, two...)}}
 				})
 				regs, err := readTwo(t.Context(), c)
@@ -175,7 +175,7 @@ func TestNoiseBeforeReply(t *testing.T) {
 // A bit of noise does not shorten the time that a unit has.
 func TestNoiseLongBeforeReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := scripted(t, modbus.RTU, modbus.Timing{}, func(_ int, req []byte) []piece {
+		c := scripted(t, modbus.RTU, func(_ int, req []byte) []piece {
 			return []piece{{bytes: []byte{0xFE, 17}}, {900 * time.Millisecond, in(t, modbus.RTU, req, 17, two...)}}
 		})
 		if _, err := readTwo(t.Context(), c); err != nil {

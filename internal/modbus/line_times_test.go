@@ -180,7 +180,7 @@ func TestManyAskAtOnce(t *testing.T) {
 // request.
 func TestLateAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := scripted(t, modbus.RTU, modbus.Timing{}, func(n int, req []byte) []piece {
+		c := scripted(t, modbus.RTU, func(n int, req []byte) []piece {
 			if n == 0 {
 				return []piece{{1001 * time.Millisecond, in(t, modbus.RTU, req, 17, 3, 2, 0, 1)}}
 			}
@@ -199,7 +199,7 @@ func TestLateAnswers(t *testing.T) {
 func TestLateTransactions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var held []byte // the late answer; a piece of it comes first
-		c := scripted(t, modbus.TCP, modbus.Timing{}, func(n int, req []byte) []piece {
+		c := scripted(t, modbus.TCP, func(n int, req []byte) []piece {
 			answer := in(t, modbus.TCP, req, 17, 3, 2, 0, byte(n))
 			switch n {
 			case 0:
@@ -218,7 +218,7 @@ func TestLateTransactions(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		c := scripted(t, modbus.TCP, modbus.Timing{}, func(_ int, req []byte) []piece {
+		c := scripted(t, modbus.TCP, func(_ int, req []byte) []piece {
 			req[1]-- // the transaction
 			return []piece{{bytes: in(t, modbus.TCP, req, 17, 3, 2, 0, 1)}}
 		})

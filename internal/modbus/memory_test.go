@@ -17,8 +17,7 @@ import (
 func ask(t *testing.T, h modbus.Handler, req string) string {
 	t.Helper()
 	reply, err := h.Serve(1, bin(t, req))
-	var e modbus.Exception
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[modbus.Exception](err); ok {
 		return fmt.Sprintf("exception %d", byte(e))
 	}
 	if err != nil {
@@ -133,7 +132,7 @@ func TestSpecifiedWrites(t *testing.T) {
 func TestHooks(t *testing.T) {
 	m := specified()
 	var wrote string
-	m.OnRead = func(table modbus.Table, address, count uint16) error {
+	m.OnRead = func(table modbus.Table, address, _ uint16) error {
 		if address == 8 {
 			return modbus.DeviceFailure // not known yet
 		}
