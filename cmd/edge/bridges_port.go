@@ -5,6 +5,7 @@ import (
 
 	"edge/bridge/modbus"
 	"edge/bridge/serial"
+	"edge/internal/uart"
 )
 
 // shared returns the paths in b of what a has already.
@@ -18,7 +19,7 @@ func shared(a, b planned) []string {
 	if a.kind.name == "serial" && b.kind.name == "serial" || first == "" || second == "" {
 		return nil // Two of kind serial have been compared.
 	}
-	if portOf(first) == portOf(second) {
+	if uart.SamePort(first, second) {
 		return []string{"port"}
 	}
 	return nil

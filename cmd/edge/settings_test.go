@@ -126,9 +126,9 @@ func TestReadPlanFindsEveryMistake(t *testing.T) {
 	}{
 		{"empty", "", nil},
 		{"prefix", "prefix: a/b\nnode: '#'\n", []string{`:1:9: prefix: "a/b" may`, `:2:7: node: "#" may`}},
-		{"no kind", "bridges:\n  a: {}\n", []string{"bridges.a: has 0 kinds; give it one: gpio, serial, tick"}},
+		{"no kind", "bridges:\n  a: {}\n", []string{"bridges.a: has 0 kinds; give it one: gpio, modbus, modbus-server, serial, tick"}},
 		{"two kinds", "bridges:\n  a: {tick: {}, gpio: {pins: [{id: x, pin: '11', direction: input}]}}\n", []string{"has 2 kinds"}},
-		{"unknown kind", "bridges:\n  a: {gpoi: {}}\n", []string{"there is no such kind of bridge; give one of gpio, serial, tick"}},
+		{"unknown kind", "bridges:\n  a: {gpoi: {}}\n", []string{"there is no such kind of bridge; give one of gpio, modbus, modbus-server, serial, tick"}},
 		{"bad name", "bridges:\n  A b: {tick: {}}\n", []string{"may have a-z, 0-9, _ and - only"}},
 		{"taken name", "bridges:\n  status: {tick: {}}\n", []string{"topic of the hub itself"}},
 		{"in a bridge", "bridges:\n  a: {tick: {interval: 1ms}}\n  b: {tick: {intervall: 1s}}\n", []string{
