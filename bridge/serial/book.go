@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"edge/bridge"
+	"edge/internal/frame"
 )
 
 // pause is the time in which an entity's attributes go out twice at most, so
@@ -20,6 +21,7 @@ type book struct {
 	entries []entry
 
 	lines, bad, bytes uint64
+	frames            frame.Stats
 	lastBad           string // the last line that could not be read, and why
 }
 
@@ -58,9 +60,13 @@ func newBook(cfg Config, now time.Time) (*book, error) {
 	return b, nil
 }
 
-// line takes a line from the stick and returns the entities whose state is to be
-// published.
-func (b *book) line(line []byte, now time.Time) (publish []int) {
+// line takes a line from the stick that nobody has asked for, and returns the
+// entities whose state is to be published.
+func (b *book) line(line []byte, now time.Time) (publish []int) { return b.read(line, "", now) }
+
+// read is line for the answer to a request, which is also for those entities that
+// read any line.
+func (b *book) read(line []byte, request string, now time.Time) (publish []int) {
 	b.lines++
 	get, err := b.decode(line)
 	if err != nil {
@@ -69,7 +75,7 @@ func (b *book) line(line []byte, now time.Time) (publish []int) {
 	}
 	var wrong error
 	for i, e := range b.cfg.Entities {
-		if !e.reported() {
+		if !e.reported() || e.Request != "" && e.Request != request {
 			continue
 		}
 		raw, ok := get(e.key())
@@ -92,18 +98,10 @@ func (b *book) line(line []byte, now time.Time) (publish []int) {
 	return publish
 }
 
-// long counts a line that was longer than it may be.
-func (b *book) long() {
-	b.lines++
-	b.unreadable("a line", fmt.Errorf("is longer than %d bytes", b.cfg.MaxLine))
-}
-
 func (b *book) unreadable(line string, err error) {
 	b.bad++
 	b.lastBad = line + ": " + err.Error()
-	for i := range b.entries {
-		b.entries[i].dirty = true
-	}
+	b.dirty()
 }
 
 // hear notes a good value and reports whether it is to be published.

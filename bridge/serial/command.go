@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"edge/bridge"
+	"edge/internal/frame"
 )
 
 // An order is what a command's template sees.
@@ -20,25 +21,32 @@ type order struct {
 type writer struct {
 	entity Entity
 	text   template
+	build  *frame.Builder // nil: text makes all of the frame
 }
 
 // longest bounds what a template may make, in bytes.
 const longest = 4096
 
-func compile(e Entity) (*writer, error) {
+func compile(e Entity, build *frame.Builder) (*writer, error) {
 	t, err := parseTemplate(e.Command)
 	if err != nil {
 		return nil, err
 	}
-	return &writer{entity: e, text: t}, nil
+	return &writer{entity: e, text: t, build: build}, nil
 }
 
-func (w *writer) render(o order) ([]byte, error) {
-	b := w.text.render(o)
+func (w *writer) render(o order) ([]byte, error) { return framed(w.text, o, w.build) }
+
+// framed returns what a template makes, as a frame if there is who builds one.
+func framed(t template, o order, build *frame.Builder) ([]byte, error) {
+	b := []byte(t.render(o))
 	if len(b) == 0 || len(b) > longest {
 		return nil, fmt.Errorf("the template made %d bytes, not between 1 and %d", len(b), longest)
 	}
-	return []byte(b), nil
+	if build == nil {
+		return b, nil
+	}
+	return build.Frame(b)
 }
 
 // encode checks a command and returns the value that it stands for and the

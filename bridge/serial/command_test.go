@@ -45,7 +45,7 @@ func TestEncode(t *testing.T) {
 		if err := tt.e.validate(); err != nil {
 			t.Fatal(err)
 		}
-		w, err := compile(tt.e)
+		w, err := compile(tt.e, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

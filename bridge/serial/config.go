@@ -10,6 +10,7 @@ import (
 
 	"edge/bridge"
 	"edge/internal/config"
+	"edge/internal/frame"
 	"edge/internal/uart"
 )
 
@@ -33,14 +34,19 @@ type Config struct {
 
 	Tap *uart.TapConfig `yaml:"tap" doc:"Offers the line to programs on the network, such as a maker's PC tool, while the hub uses it."`
 
-	Delimiter string `yaml:"delimiter" doc:"What ends a line; before a line feed, a carriage return does not count."`
-	MaxLine   int    `yaml:"max_line" doc:"Bytes of the longest line that is read; longer ones are counted as bad."`
-	Format    Format `yaml:"format" doc:"What a line is: value (nothing but a value), json (an object) or regex (see pattern)."`
-	Pattern   string `yaml:"pattern" doc:"For format regex: a regular expression (RE2) with a named group for each entity, such as T=(?P<temperature>[-.0-9]+)."`
+	Delimiter      string      `yaml:"delimiter" doc:"What ends a line; before a line feed, a carriage return does not count."`
+	MaxLine        int         `yaml:"max_line" doc:"Bytes of the longest line that is read; longer ones are counted as bad."`
+	Framing        *frame.Spec `yaml:"framing" doc:"How frames are told apart that are no lines."`
+	CommandFraming bool        `yaml:"command_framing" doc:"What templates of commands and requests make is the content of a frame as framing describes it: start, end, length, checksum and escapes are added."`
+	Format         Format      `yaml:"format" doc:"What a line is: value (nothing but a value), json (an object) or regex (see pattern)."`
+	Pattern        string      `yaml:"pattern" doc:"For format regex: a regular expression (RE2) with a named group for each entity, such as T=(?P<temperature>[-.0-9]+)."`
 
 	Heartbeat    time.Duration `yaml:"heartbeat" doc:"An unchanged value is published again when it comes after this long; 0s publishes every value that comes."`
 	StaleAfter   time.Duration `yaml:"stale_after" doc:"An entity without a new value for this long is marked bad; 0s never does that."`
 	WriteTimeout time.Duration `yaml:"write_timeout" doc:"How long the stick may take to accept a command."`
+
+	Start    []Exchange `yaml:"start" doc:"What is sent when the port is open, in this order."`
+	Requests []Request  `yaml:"requests" doc:"What the stick is asked, again and again."`
 
 	Entities []Entity `yaml:"entities" doc:"What the stick measures and can be told."`
 }
@@ -64,6 +70,8 @@ type Entity struct {
 	Options  []string `yaml:"options" doc:"The only values that the entity can have."`
 
 	Command    string `yaml:"command" doc:"What is sent to the stick on a command, a template: {{.Value}} is the value as in the topic, {{.Raw}} as the stick knows it (without scale and offset, on_value for ON), {{.ID}} the id; {{.Value | lower}} and upper change case, {{printf \"%5s\" .Value}} formats. End it with a line feed if the stick wants one."`
+	Reply      *Reply `yaml:"reply" doc:"How the stick answers a command: its result is ok when that has come. If absent, it is ok when the command was sent."`
+	Request    string `yaml:"request" doc:"The request whose answer it reads; any frame if absent."`
 	Optimistic bool   `yaml:"optimistic" doc:"The stick never says how the entity is: a command that was sent is taken for its state."`
 }
 
@@ -102,12 +110,7 @@ func (c Config) line() uart.Config {
 // Validate reports everything that is wrong with c.
 func (c Config) Validate() error {
 	errs := append(c.checkLine(), c.checkTap())
-	if c.MaxLine < 1 || c.MaxLine > 65536 {
-		errs = append(errs, config.Errorf("max_line", "%d is not between 1 and 65536", c.MaxLine))
-	}
-	if c.Delimiter == "" || len(c.Delimiter) > 8 {
-		errs = append(errs, config.Errorf("delimiter", "must have 1 to 8 bytes, not %d", len(c.Delimiter)))
-	}
+	errs = append(errs, c.checkFraming()...)
 	if !slices.Contains(c.Format.Values(), string(c.Format)) {
 		errs = append(errs, config.Errorf("format", "%q is not one of %s", c.Format, strings.Join(c.Format.Values(), ", ")))
 	}
@@ -124,7 +127,8 @@ func (c Config) Validate() error {
 	if err != nil {
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, c.checkEntities(groups)...)...)
+	errs = append(errs, c.checkEntities(groups)...)
+	return errors.Join(append(errs, c.checkRequests()...)...)
 }
 
 // checkLine gives the mistakes in what package uart needs their places.

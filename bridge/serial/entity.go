@@ -48,6 +48,9 @@ func (e Entity) reported() bool { return e.kind() != bridge.Button && !e.Optimis
 // assumed reports whether a command that was sent becomes the state.
 func (e Entity) assumed() bool { return e.kind() != bridge.Button && e.Optimistic }
 
+// takesCommands reports whether the entity says what is sent on a command.
+func (e Entity) takesCommands() bool { return e.Command != "" }
+
 func (e Entity) binary() bool { return e.kind() == bridge.Switch || e.kind() == bridge.BinarySensor }
 
 // numeric reports whether the entity's values must be numbers.
@@ -109,7 +112,7 @@ func (e Entity) checkCommand() (errs []error) {
 	if e.Command == "" {
 		return errs
 	}
-	t, err := compile(e)
+	t, err := compile(e, nil)
 	if err == nil {
 		_, err = t.render(order{ID: e.ID, Value: "1", Raw: "1"})
 	}

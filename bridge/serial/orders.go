@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"edge/bridge"
+	"edge/internal/frame"
 	"edge/internal/uart"
 )
 
@@ -73,20 +74,53 @@ func (s *session) end(ctx context.Context) {
 	}
 }
 
-// write sends commands, one at a time, until ctx ends or the port is gone.
+// write sends what is sent at the start, then commands and requests, one at a
+// time, until ctx ends or the port is gone.
 func (s *session) write(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case in := <-s.orders:
-			r, err := s.obey(ctx, in)
-			s.answer(ctx, in, r)
-			if err != nil {
-				return err
-			}
-		}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.ready:
 	}
+	err := s.begin(ctx)
+	for err == nil {
+		err = s.next(ctx)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// next waits for a command or for the time of a request. Commands come first.
+func (s *session) next(ctx context.Context) error {
+	select {
+	case in := <-s.orders:
+		return s.serveOrder(ctx, in)
+	default:
+	}
+	r, at := s.poller.due()
+	var clock <-chan time.Time
+	if r != nil {
+		timer := time.NewTimer(time.Until(at))
+		defer timer.Stop()
+		clock = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case in := <-s.orders:
+		return s.serveOrder(ctx, in)
+	case <-clock:
+		return s.poll(ctx, r)
+	}
+}
+
+// serveOrder obeys a command and says how that went.
+func (s *session) serveOrder(ctx context.Context, in incoming) error {
+	r, err := s.obey(ctx, in)
+	s.answer(ctx, in, r)
+	return err
 }
 
 // obey sends one command. The error means that the session is over.
@@ -101,8 +135,16 @@ func (s *session) obey(ctx context.Context, in incoming) (bridge.Result, error) 
 	if err != nil {
 		return refused(err), nil
 	}
-	err = s.exchange(ctx, func(*uart.Port) error { return s.send(ctx, b) })
+	reply := s.cfg.Entities[in.entity].Reply
+	err = s.exchange(ctx, func(*uart.Port) error {
+		if reply == nil {
+			return s.send(ctx, b)
+		}
+		return s.ask(ctx, b, *reply, 1+reply.Retries, "", &s.commands)
+	})
 	switch {
+	case errors.Is(err, errSilent):
+		return failed(err), nil
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return failed(fmt.Errorf("the stick did not take the command within %v", s.cfg.WriteTimeout)), nil
 	case errors.Is(err, errTapped):
@@ -120,7 +162,7 @@ func (s *session) obey(ctx context.Context, in incoming) (bridge.Result, error) 
 func (s *session) send(ctx context.Context, b []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
-	if s.torn {
+	if s.torn && s.cfg.spec().Kind == frame.Delimiter {
 		b = append([]byte(s.cfg.Delimiter), b...)
 	}
 	if err := s.port.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout)); err != nil {

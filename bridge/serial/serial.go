@@ -1,11 +1,11 @@
-// Package serial bridges a stick that speaks lines of text on a serial port: a
-// plain value, a JSON object, or anything that a regular expression takes apart.
-// Each value becomes an entity; commands go out by a template.
+// Package serial bridges a stick that speaks lines of text on a serial port, or
+// other frames: a plain value, a JSON object, or anything that a regular
+// expression takes apart. Each value becomes an entity; commands go out by a
+// template, and so does what the stick must be asked.
 //
-// A line that cannot be read is counted and shown in the attributes; it is never
+// A frame that cannot be read is counted and shown in the attributes; it is never
 // fatal. A stick that is unplugged is an error of Run, and the next Run waits
-// until it is there again. Frames that are not lines, meters and Modbus are not
-// its business.
+// until it is there again. Modbus is not its business.
 package serial
 
 import (

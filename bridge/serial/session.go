@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"edge/bridge"
+	"edge/internal/frame"
 	"edge/internal/uart"
 )
 
@@ -20,14 +21,21 @@ type session struct {
 	bus     *uart.Bus // of port: what is written waits for a client of the tap
 	tap     *uart.Tap // nil: none
 	client  bridge.Client
-	lines   splitter
+	frames  *frame.Splitter
+	build   *frame.Builder  // nil: commands say all of a frame
 	writers map[int]*writer // by entity
 	torn    bool            // the stick has got the beginning of a command
 
 	// mu is held while the book is changed and while its news are published,
 	// so that they leave in the order in which they came.
-	mu   sync.Mutex
-	book *book
+	mu        sync.Mutex
+	book      *book
+	poller    *poller
+	waiting   *waiter // for an answer; nil: nobody is
+	commands  tally   // that are answered
+	unmatched uint64  // frames that nobody was waiting for
+
+	ready chan struct{} // closed when answers are read
 
 	orders chan incoming
 	gate   sync.Mutex // held by handlers while they run
@@ -41,8 +49,10 @@ func newSession(b *Bridge, port *uart.Port, c bridge.Client) (*session, error) {
 	}
 	s := &session{
 		base: b.base, cfg: b.cfg, port: port, client: c, book: book, torn: port.Echoed(),
-		lines:   splitter{delimiter: []byte(b.cfg.Delimiter), max: b.cfg.MaxLine},
-		bus:     uart.NewBus(port),
+		bus:    uart.NewBus(port),
+		frames: frame.NewSplitter(b.cfg.spec()), build: b.cfg.builder(),
+		poller:  newPoller(b.cfg.Requests, time.Now()),
+		ready:   make(chan struct{}),
 		orders:  make(chan incoming, backlog),
 		writers: map[int]*writer{},
 	}
@@ -51,7 +61,7 @@ func newSession(b *Bridge, port *uart.Port, c bridge.Client) (*session, error) {
 		if e.Command == "" {
 			continue
 		}
-		if s.writers[i], err = compile(e); err != nil {
+		if s.writers[i], err = compile(e, s.build); err != nil {
 			return nil, fmt.Errorf("command of %s: %w", e.ID, err)
 		}
 	}
@@ -70,11 +80,18 @@ func (s *session) align() error {
 	buf := make([]byte, 512)
 	n, err := s.port.Read(buf)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil
+		_ = s.port.SetReadDeadline(time.Now().Add(lookAgain))
+		n, err = s.port.Read(buf)
 	}
-	s.lines.skip = true
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if !s.port.Echoed() { // what came before the line was set is gone
+			return nil
+		}
+		err = nil
+	}
+	s.frames.SkipFirst()
 	s.book.bytes += uint64(n)
-	s.lines.feed(buf[:n], func([]byte) {}, func() {})
+	s.frames.Feed(buf[:n], time.Now(), func([]byte) {})
 	return err
 }
 
@@ -87,12 +104,13 @@ func (s *session) serve(ctx context.Context, d bridge.Device) error {
 	if err := bridge.Announce(ctx, s.client, d); err != nil {
 		return err
 	}
+	close(s.ready)
 	buf := make([]byte, 4096)
 	for {
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
-		n, err := s.port.Read(buf)
+		n, err := s.read(buf)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
@@ -102,19 +120,38 @@ func (s *session) serve(ctx context.Context, d bridge.Device) error {
 	}
 }
 
-// take publishes what the lines in chunk say.
+// lookAgain is how long a second look at the port may take.
+const lookAgain = 2 * time.Millisecond
+
+// read waits for bytes, or for the time at which there is something to do
+// without. Before that is the end of a frame by silence, it looks again: on a
+// busy machine, what came in time may not have been read in time.
+func (s *session) read(buf []byte) (int, error) {
+	n, err := s.port.Read(buf)
+	if end := s.frames.Deadline(); errors.Is(err, os.ErrDeadlineExceeded) && !end.IsZero() && !time.Now().Before(end) {
+		_ = s.port.SetReadDeadline(time.Now().Add(lookAgain))
+		return s.port.Read(buf)
+	}
+	return n, err
+}
+
+// take publishes what the frames in chunk say. No bytes are silence.
 func (s *session) take(ctx context.Context, chunk []byte) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	s.book.bytes += uint64(len(chunk))
-	s.lines.feed(chunk, func(line []byte) {
-		for _, i := range s.book.line(line, now) {
-			if err == nil {
-				err = s.publishState(ctx, i)
-			}
+	emit := func(f []byte) {
+		s.book.failed(s.frames.Stats())
+		if e := s.frame(ctx, f, now); err == nil {
+			err = e
 		}
-	}, s.book.long)
+	}
+	s.frames.Feed(chunk, now, emit)
+	if end := s.frames.Deadline(); len(chunk) == 0 && !end.IsZero() && !now.Before(end) {
+		s.frames.Expire(emit)
+	}
+	s.book.failed(s.frames.Stats())
 	return err
 }
 
@@ -130,12 +167,13 @@ func (s *session) flush(ctx context.Context) error {
 	now := time.Now()
 	s.book.expire(now)
 	for _, i := range s.book.due(now) {
-		attr := s.book.attr(i)
-		count(attr.Counters, s.port)
-		s.countTap(attr.Counters)
-		if err := bridge.PublishAttr(ctx, s.client, s.base, s.cfg.Entities[i].ID, attr); err != nil {
+		if err := bridge.PublishAttr(ctx, s.client, s.base, s.cfg.Entities[i].ID, s.attr(i)); err != nil {
 			return err
 		}
 	}
-	return s.port.SetReadDeadline(s.book.next())
+	next := s.book.next()
+	if end := s.frames.Deadline(); next.IsZero() || !end.IsZero() && end.Before(next) {
+		next = end
+	}
+	return s.port.SetReadDeadline(next)
 }

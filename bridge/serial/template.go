@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"edge/internal/frame"
 )
 
 // A template makes the bytes of a command of an order. It is written as in Go's
@@ -13,15 +15,25 @@ import (
 // megabytes of them (decision 8).
 //
 //	led {{.Raw}}      {{.Value | lower}}      {{printf "%5s" .Value}}
+//
+// Bytes that are no text are written as \xAA or by the function hex; a template
+// that is 0x and hexadecimal digits is just bytes.
 type template []piece
 
 // A piece is text, or what stands between {{ and }}.
 type piece func(order) string
 
 func parseTemplate(text string) (t template, err error) {
+	if b, err := frame.ParseBytes(text); err == nil && strings.HasPrefix(text, "0x") {
+		return template{constant(b)}, nil
+	}
 	for {
 		before, rest, found := strings.Cut(text, "{{")
 		if before != "" {
+			before, err = unescape(before)
+			if err != nil {
+				return nil, err
+			}
 			t = append(t, constant(before))
 		}
 		if !found {
@@ -37,6 +49,24 @@ func parseTemplate(text string) (t template, err error) {
 		}
 		t = append(t, p)
 		text = after
+	}
+}
+
+// unescape puts bytes for \x and two hexadecimal digits.
+func unescape(text string) (string, error) {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, `\x`)
+		b.WriteString(before)
+		if !found {
+			return b.String(), nil
+		}
+		c, err := strconv.ParseUint(rest[:min(2, len(rest))], 16, 8)
+		if err != nil || len(rest) < 2 {
+			return "", errors.New(`\x wants two hexadecimal digits`)
+		}
+		b.WriteByte(byte(c))
+		text = rest[2:]
 	}
 }
 
@@ -135,6 +165,12 @@ func call(name string, args []piece) (piece, error) {
 			change = strings.ToUpper
 		}
 		return func(o order) string { return change(args[0](o)) }, nil
+	case "hex":
+		if len(args) != 1 || args[0](order{"a", "b", "c"}) != args[0](order{}) {
+			return nil, errors.New(`hex wants a text, as in hex "AA B4"`)
+		}
+		b, err := frame.ParseBytes("0x" + args[0](order{}))
+		return constant(b), err
 	case "printf":
 		if len(args) < 2 {
 			return nil, errors.New(`printf wants a format and a value, as in printf "%5s" .Value`)
@@ -147,7 +183,7 @@ func call(name string, args []piece) (piece, error) {
 			return fmt.Sprintf(args[0](o), values...)
 		}, nil
 	}
-	return nil, fmt.Errorf("there is no function %s; there are lower, upper and printf", name)
+	return nil, fmt.Errorf("there is no function %s; there are lower, upper, hex and printf", name)
 }
 
 func (t template) render(o order) string {

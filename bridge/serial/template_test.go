@@ -18,6 +18,10 @@ func TestTemplate(t *testing.T) {
 		`{{upper "x"}}{{"|" | lower}}`:        "X|",
 		"{{upper .ID}} }} {":                  "LED }} {",
 		`{{printf "%s %s" "a b" .ID}}{{.ID}}`: "a b ledled",
+		`\x01\xFFa{{.Raw}}\x00`:               "\x01\xffa1\x00",
+		`{{hex "AA b4"}}{{.Raw}}`:             "\xaa\xb41",
+		"0xAA B4 06":                          "\xaa\xb4\x06",
+		"0x{{.Raw}}":                          "0x1",
 	} {
 		tmpl, err := parseTemplate(text)
 		if got := tmpl.render(o); got != want || err != nil {
@@ -35,6 +39,9 @@ func TestTemplate(t *testing.T) {
 		`{{printf "%s}}`:        "not closed",
 		`{{printf "%s"}}`:       "a format and a value",
 		"{{lower .Value .Raw}}": "one value",
+		`led \x0`:               "two hexadecimal digits",
+		`{{hex .Value}}`:        "wants a text",
+		`{{hex "a"}}`:           "not bytes",
 	} {
 		if _, err := parseTemplate(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want an error with %q", text, err, want)
