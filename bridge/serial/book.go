@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"edge/bridge"
+	"edge/internal/codec"
 	"edge/internal/frame"
 )
 
@@ -17,7 +18,7 @@ const pause = time.Second
 // It does no I/O and asks no clock.
 type book struct {
 	cfg     Config
-	decode  decoder
+	decode  codec.Decoder
 	entries []entry
 
 	lines, bad, bytes uint64
@@ -78,11 +79,15 @@ func (b *book) read(line []byte, request string, now time.Time) (publish []int) 
 		if !e.reported() || e.Request != "" && e.Request != request {
 			continue
 		}
-		raw, ok := get(e.key())
+		v, ok := get(e.key())
 		if !ok {
 			continue
 		}
-		state, err := e.state(raw)
+		if v.Trouble != "" { // the line is good, what it says is not
+			b.entries[i].mark(bridge.Bad, v.Trouble)
+			continue
+		}
+		state, err := e.value(v)
 		if err != nil {
 			wrong = fmt.Errorf("%s: %w", e.ID, err)
 			b.entries[i].mark(bridge.Bad, err.Error())

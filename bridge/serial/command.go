@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"edge/bridge"
+	"edge/internal/codec"
 	"edge/internal/frame"
 )
 
@@ -35,11 +36,24 @@ func compile(e Entity, build *frame.Builder) (*writer, error) {
 	return &writer{entity: e, text: t, build: build}, nil
 }
 
-func (w *writer) render(o order) ([]byte, error) { return framed(w.text, o, w.build) }
+func (w *writer) render(o order) ([]byte, error) {
+	if w.entity.Encode.As != NoEncoding {
+		b, err := w.entity.encoded(o)
+		if err != nil {
+			return nil, err
+		}
+		return finish(b, w.build)
+	}
+	return framed(w.text, o, w.build)
+}
 
 // framed returns what a template makes, as a frame if there is who builds one.
 func framed(t template, o order, build *frame.Builder) ([]byte, error) {
-	b := []byte(t.render(o))
+	return finish([]byte(t.render(o)), build)
+}
+
+// finish checks the length of what was made, and makes a frame of it.
+func finish(b []byte, build *frame.Builder) ([]byte, error) {
 	if len(b) == 0 || len(b) > longest {
 		return nil, fmt.Errorf("the template made %d bytes, not between 1 and %d", len(b), longest)
 	}
@@ -76,7 +90,7 @@ func (e Entity) command(value, now string) (state, raw string, err error) {
 		if err == nil {
 			err = e.checkRange(v)
 		}
-		return formatNumber(v), formatNumber(linear(v, 1/e.scale(), -e.Offset/e.scale())), err
+		return codec.Number(v), codec.Number(codec.Linear(v, 1/e.scale(), -e.Offset/e.scale())), err
 	case len(e.Options) > 0 && !slices.Contains(e.Options, value):
 		return "", "", fmt.Errorf("%s is not one of %s", quote(value), strings.Join(e.Options, ", "))
 	}

@@ -3,7 +3,6 @@ package serial
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -38,8 +37,9 @@ type Config struct {
 	MaxLine        int         `yaml:"max_line" doc:"Bytes of the longest line that is read; longer ones are counted as bad."`
 	Framing        *frame.Spec `yaml:"framing" doc:"How frames are told apart that are no lines."`
 	CommandFraming bool        `yaml:"command_framing" doc:"What templates of commands and requests make is the content of a frame as framing describes it: start, end, length, checksum and escapes are added."`
-	Format         Format      `yaml:"format" doc:"What a line is: value (nothing but a value), json (an object) or regex (see pattern)."`
+	Format         Format      `yaml:"format" doc:"What a line or frame is: value (nothing but a value), json, cbor or msgpack (an object), regex (see pattern), columns, csv or pairs (key=value; see text), binary (see fields), obis or sml (what meters say), nmea (receivers of GPS)."`
 	Pattern        string      `yaml:"pattern" doc:"For format regex: a regular expression (RE2) with a named group for each entity, such as T=(?P<temperature>[-.0-9]+)."`
+	Layout         `yaml:",inline"`
 
 	Heartbeat    time.Duration `yaml:"heartbeat" doc:"An unchanged value is published again when it comes after this long; 0s publishes every value that comes."`
 	StaleAfter   time.Duration `yaml:"stale_after" doc:"An entity without a new value for this long is marked bad; 0s never does that."`
@@ -55,7 +55,7 @@ type Config struct {
 type Entity struct {
 	ID    string      `yaml:"id" doc:"The name in topics: a-z, 0-9, _ and -."`
 	Name  string      `yaml:"name" doc:"What people call it; the id if absent."`
-	Key   string      `yaml:"key" doc:"Where the value is: for json a path such as bme.temperature or list.0, for regex the name of a group; the id if absent."`
+	Key   string      `yaml:"key" doc:"Where the value is: for json, cbor and msgpack a path such as bme.temperature or list.0, for regex the name of a group, for columns and csv a name or an index from 0, for pairs a key, for binary that of a field, for obis and sml a code such as 1-0:1.8.0 or 0-gas:24.2.1, for nmea a name such as latitude; the id if absent."`
 	Kind  bridge.Kind `yaml:"kind" doc:"sensor (if absent), binary_sensor, switch, number, text or button."`
 	Class string      `yaml:"class" doc:"What is measured or switched, such as temperature or door."`
 	Unit  string      `yaml:"unit" doc:"The unit of the published value, such as °C; what has a unit must be a number."`
@@ -70,23 +70,11 @@ type Entity struct {
 	Options  []string `yaml:"options" doc:"The only values that the entity can have."`
 
 	Command    string `yaml:"command" doc:"What is sent to the stick on a command, a template: {{.Value}} is the value as in the topic, {{.Raw}} as the stick knows it (without scale and offset, on_value for ON), {{.ID}} the id; {{.Value | lower}} and upper change case, {{printf \"%5s\" .Value}} formats. End it with a line feed if the stick wants one."`
+	Encode     Encode `yaml:"encode" doc:"Instead of command, for sticks that do not take text."`
 	Reply      *Reply `yaml:"reply" doc:"How the stick answers a command: its result is ok when that has come. If absent, it is ok when the command was sent."`
 	Request    string `yaml:"request" doc:"The request whose answer it reads; any frame if absent."`
 	Optimistic bool   `yaml:"optimistic" doc:"The stick never says how the entity is: a command that was sent is taken for its state."`
 }
-
-// A Format says what a line is.
-type Format string
-
-// The formats of a line.
-const (
-	Value Format = "value"
-	JSON  Format = "json"
-	Regex Format = "regex"
-)
-
-// Values lists what a Format may be.
-func (Format) Values() []string { return []string{string(Value), string(JSON), string(Regex)} }
 
 // DefaultConfig returns what holds for a key that is absent.
 func DefaultConfig() Config {
@@ -123,11 +111,11 @@ func (c Config) Validate() error {
 	if c.WriteTimeout <= 0 || c.WriteTimeout > time.Minute {
 		errs = append(errs, config.Errorf("write_timeout", "%v is not between 0s and 1m", c.WriteTimeout))
 	}
-	groups, err := c.groups()
+	keys, err := c.checkFormat()
 	if err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, c.checkEntities(groups)...)
+	errs = append(errs, c.checkEntities(keys)...)
 	return errors.Join(append(errs, c.checkRequests()...)...)
 }
 
@@ -145,29 +133,7 @@ func (c Config) checkLine() (errs []error) {
 	return errs
 }
 
-// groups returns the named groups of the pattern, or nil where none is needed
-// or can be known.
-func (c Config) groups() ([]string, error) {
-	switch {
-	case c.Format != Regex && c.Pattern != "":
-		return nil, config.Errorf("pattern", "is for format regex, not %s", c.Format)
-	case c.Format != Regex:
-		return nil, nil
-	case c.Pattern == "":
-		return nil, config.Errorf("pattern", "must be set for format regex")
-	}
-	re, err := regexp.Compile(c.Pattern)
-	if err != nil {
-		return nil, config.Errorf("pattern", "%w", err)
-	}
-	names := slices.DeleteFunc(re.SubexpNames(), func(s string) bool { return s == "" })
-	if len(names) == 0 {
-		return nil, config.Errorf("pattern", "has no named group, such as (?P<temperature>[-.0-9]+)")
-	}
-	return names, nil
-}
-
-func (c Config) checkEntities(groups []string) (errs []error) {
+func (c Config) checkEntities(keys []string) (errs []error) {
 	if len(c.Entities) == 0 {
 		errs = append(errs, config.Errorf("entities", "at least one must be given"))
 	}
@@ -184,8 +150,8 @@ func (c Config) checkEntities(groups []string) (errs []error) {
 		if reported++; c.Format == Value && reported == 2 {
 			errs = append(errs, config.Errorf(at, "a line of format value has a single value, and an earlier entity takes it; use json or regex, or set optimistic"))
 		}
-		if groups != nil && !slices.Contains(groups, e.key()) {
-			errs = append(errs, config.Errorf(at+".key", "%q is not a group of the pattern, which has %s", e.key(), strings.Join(groups, ", ")))
+		if keys != nil && !slices.Contains(keys, c.within(e.key())) {
+			errs = append(errs, config.Errorf(at+".key", "%q is not in the %s, which has %s", e.key(), c.Format.keysIn(), strings.Join(keys, ", ")))
 		}
 	}
 	return errs

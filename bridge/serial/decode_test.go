@@ -1,12 +1,14 @@
 package serial
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
 
 	"edge/bridge"
+	"edge/internal/codec"
 )
 
 func TestDecode(t *testing.T) {
@@ -52,8 +54,8 @@ func TestDecode(t *testing.T) {
 			}
 			continue
 		}
-		if got, ok := get(tt.key); got != tt.want || ok != (tt.want != "") {
-			t.Errorf("%s: %q of %q = %q, %t, want %q", tt.name, tt.key, tt.line, got, ok, tt.want)
+		if got, ok := get(tt.key); got.Text != tt.want || ok != (tt.want != "") {
+			t.Errorf("%s: %q of %q = %q, %t, want %q", tt.name, tt.key, tt.line, got.Text, ok, tt.want)
 		}
 	}
 }
@@ -142,4 +144,63 @@ func FuzzLine(f *testing.F) {
 			t.Errorf("line %q: %d lines, %d bad, last %q", line, b.lines, b.bad, b.lastBad)
 		}
 	})
+}
+
+func TestFormatsAreChecked(t *testing.T) {
+	field := codec.Field{Key: "t", Type: codec.U16}
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		want   []string
+	}{
+		{"columns", func(c *Config) { c.Format, c.Text.Widths = Columns, []int{3, 4} }, nil},
+		{"both", func(c *Config) { c.Format, c.Text.Widths, c.Text.Separator = Columns, []int{0}, ";" }, []string{"text.widths[0]", "text.widths"}},
+		{"text of json", func(c *Config) { c.Text.Separator = ";" }, []string{"text"}},
+		{"widths of csv", func(c *Config) { c.Format, c.Text.Widths = CSV, []int{3} }, []string{"text.widths"}},
+		{"names", func(c *Config) { c.Format, c.Text.Names = CSV, []string{"a", "a", ""} }, []string{"text.names[1]", "text.names[2]"}},
+		{"fields of json", func(c *Config) { c.Fields = codec.Table{field} }, []string{"fields"}},
+		{"no fields", func(c *Config) { c.Format = Binary }, []string{"fields"}},
+		{"fields", func(c *Config) {
+			c.Format, c.Fields, c.Entities = Binary, codec.Table{field}, []Entity{{ID: "t"}, {ID: "u"}}
+		}, []string{"entities[1].key"}},
+		{"bad fields", func(c *Config) {
+			c.Format, c.Fields = Binary, codec.Table{
+				field, field,
+				{At: 1e6},
+				{Key: "a", Type: "u7"},
+				{Key: "b", Type: codec.BCD, Bits: "0:1"},
+				{Key: "c", Bits: "4:5"},
+				{Key: "d", Length: 2, Order: "up", Enum: map[string]string{"x": "y"}},
+			}
+			c.Entities[0].ID = "t"
+		}, []string{
+			"fields[1].key", "fields[2].key", "fields[2].at", "fields[3].type", "fields[4].length", "fields[4].bits",
+			"fields[5].bits", "fields[6].length", "fields[6].order", "fields[6].enum",
+		}},
+	} {
+		c := valid()
+		tt.change(&c)
+		got, want := places(t, c.Validate()), slices.Clone(tt.want)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: mistakes at %v, want %v: %v", tt.name, got, want, c.Validate())
+		}
+	}
+}
+
+// A sensor that says that it is broken is bad, and the line that says so is not.
+func TestTroubleIsOfTheEntity(t *testing.T) {
+	b := testBook(t, func(c *Config) {
+		c.Format = Binary
+		c.Fields = codec.Table{{Key: "t", Type: codec.S16, Scale: 0.1, Error: []int64{0x7fff}}}
+	})
+	b.line([]byte{0, 215}, epoch)
+	if got := b.state(0); got != "21.5" {
+		t.Errorf("state %q, want 21.5", got)
+	}
+	b.line([]byte{0x7f, 0xff}, at(1))
+	if a := b.attr(0); a.Quality != bridge.Bad || a.Error != "the sensor reports an error: 32767" || b.bad != 0 {
+		t.Errorf("quality %s, %q, %d bad lines; want bad, the reason, and none", a.Quality, a.Error, b.bad)
+	}
 }

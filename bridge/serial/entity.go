@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"edge/bridge"
+	"edge/internal/codec"
 	"edge/internal/config"
 )
 
@@ -49,7 +50,7 @@ func (e Entity) reported() bool { return e.kind() != bridge.Button && !e.Optimis
 func (e Entity) assumed() bool { return e.kind() != bridge.Button && e.Optimistic }
 
 // takesCommands reports whether the entity says what is sent on a command.
-func (e Entity) takesCommands() bool { return e.Command != "" }
+func (e Entity) takesCommands() bool { return e.Command != "" || e.Encode.As != NoEncoding }
 
 func (e Entity) binary() bool { return e.kind() == bridge.Switch || e.kind() == bridge.BinarySensor }
 
@@ -62,7 +63,7 @@ func (e Entity) numeric() bool {
 func (e Entity) announced() bridge.Entity {
 	return bridge.Entity{
 		ID: e.ID, Name: e.Name, Kind: e.kind(), Class: e.Class, Unit: e.Unit,
-		Min: e.Min, Max: e.Max, Options: e.Options, Command: e.Command != "",
+		Min: e.Min, Max: e.Max, Options: e.Options, Command: e.takesCommands(),
 	}
 }
 
@@ -99,14 +100,15 @@ func (e Entity) validate() error {
 
 // checkCommand tries the template on values of every sort.
 func (e Entity) checkCommand() (errs []error) {
+	errs = e.checkEncode()
 	takes := slices.Contains(commanded, e.kind())
 	switch needs := takes && e.kind() != bridge.Text; {
-	case e.Command == "" && needs:
+	case !e.takesCommands() && needs:
 		errs = append(errs, config.Errorf("command", "must be set for kind %s", e.kind()))
-	case e.Command != "" && !takes:
+	case e.takesCommands() && !takes:
 		errs = append(errs, config.Errorf("command", "a %s takes no commands; use switch, number, text or button", e.kind()))
 	}
-	if e.Optimistic && (e.Command == "" || !takes) {
+	if e.Optimistic && (!e.takesCommands() || !takes) {
 		errs = append(errs, config.Errorf("optimistic", "is for entities with a command"))
 	}
 	if e.Command == "" {
@@ -130,6 +132,22 @@ func checkID(id string) error {
 		return fmt.Errorf("%q must have one or more of a-z, 0-9, _ and -", id)
 	}
 	return nil
+}
+
+// value turns a value with its unit into what is published, or says why not.
+func (e Entity) value(v codec.Value) (string, error) {
+	if v.Unit == "" || e.Unit == "" || sameUnit(v.Unit, e.Unit) {
+		return e.state(v.Text)
+	}
+	factor, ok := convert(v.Unit, e.Unit)
+	if !ok {
+		return "", fmt.Errorf("the unit is %s, not %s", quote(v.Unit), e.Unit)
+	}
+	n, err := parseNumber(v.Text)
+	if err != nil {
+		return "", err
+	}
+	return e.state(codec.Number(codec.Linear(n, factor, 0)))
 }
 
 // state turns what the stick said into what is published, or says why not.
@@ -189,8 +207,8 @@ func (e Entity) number(raw string) (string, error) {
 	}
 	text := raw
 	if e.scale() != 1 || e.Offset != 0 || !json.Valid([]byte(raw)) {
-		v = linear(v, e.scale(), e.Offset)
-		text = formatNumber(v)
+		v = codec.Linear(v, e.scale(), e.Offset)
+		text = codec.Number(v)
 	}
 	return text, e.checkRange(v)
 }
@@ -200,9 +218,9 @@ func (e Entity) checkRange(v float64) error {
 	case math.IsInf(v, 0) || math.IsNaN(v):
 		return errors.New("the value is too large")
 	case e.Min != nil && v < *e.Min:
-		return fmt.Errorf("%s is below the minimum, %s", formatNumber(v), formatNumber(*e.Min))
+		return fmt.Errorf("%s is below the minimum, %s", codec.Number(v), codec.Number(*e.Min))
 	case e.Max != nil && v > *e.Max:
-		return fmt.Errorf("%s is above the maximum, %s", formatNumber(v), formatNumber(*e.Max))
+		return fmt.Errorf("%s is above the maximum, %s", codec.Number(v), codec.Number(*e.Max))
 	}
 	return nil
 }
@@ -218,25 +236,6 @@ func parseNumber(s string) (float64, error) {
 	}
 	return v, nil
 }
-
-// linear returns v*scale + offset, rounded to 12 digits of the greatest of its
-// terms: 400*0.1 - 40 is 0, and not 2e-15 as on machines that multiply and add
-// in one step.
-func linear(v, scale, offset float64) float64 {
-	v *= scale
-	most := max(math.Abs(v), math.Abs(offset))
-	if v += offset; most == 0 || math.IsInf(most, 0) {
-		return v
-	}
-	decimals := max(0, 11-int(math.Floor(math.Log10(most))))
-	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'f', decimals, 64), 64)
-	if err != nil {
-		return v
-	}
-	return r + 0 // no -0
-}
-
-func formatNumber(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 // shorten keeps a stranger's line short in messages.
 func shorten(s string) string {

@@ -58,7 +58,7 @@ func newSession(b *Bridge, port *uart.Port, c bridge.Client) (*session, error) {
 	}
 	s.tap = b.tapOf(s.bus)
 	for i, e := range b.cfg.Entities {
-		if e.Command == "" {
+		if !e.takesCommands() {
 			continue
 		}
 		if s.writers[i], err = compile(e, s.build); err != nil {
