@@ -15,6 +15,8 @@ import (
 
 // Config is the `serial:` section of a bridge.
 type Config struct {
+	Known `yaml:",inline"`
+
 	Name         string `yaml:"name" doc:"What people call the stick; the bridge's name if absent."`
 	Manufacturer string `yaml:"manufacturer" doc:"Who made it; what its USB descriptor says if absent."`
 	Model        string `yaml:"model" doc:"What it is; what its USB descriptor says if absent."`
@@ -82,6 +84,7 @@ func DefaultConfig() Config {
 		Baud: 115200, DataBits: 8, Parity: uart.NoParity, StopBits: 1, Flow: uart.NoFlow,
 		DTR: uart.LeaveWire, RTS: uart.LeaveWire, RS485: uart.RS485{RTSOnSend: uart.OnWire},
 		Delimiter: "\n", MaxLine: 1024, Format: JSON,
+		Known:     Known{DevicesDir: "/etc/edge/devices"},
 		Heartbeat: time.Minute, WriteTimeout: 2 * time.Second,
 	}
 }

@@ -44,7 +44,7 @@ func kindOf[C interface{ Validate() error }, B bridge.Bridge](
 		defaults: defaults(),
 		decode: func(s config.Section) (any, error) {
 			cfg := defaults()
-			err := s.Decode(&cfg)
+			err := decodeSection(s, &cfg)
 			return cfg, errors.Join(err, config.In(s.Path(), cfg.Validate()))
 		},
 		conflict: func(first, second any) []string { return conflict(first.(C), second.(C)) },
@@ -52,6 +52,14 @@ func kindOf[C interface{ Validate() error }, B bridge.Bridge](
 			return open(base, cfg.(C), log)
 		},
 	}
+}
+
+// decodeSection reads a section over cfg, in the way of its type if that has one.
+func decodeSection(s config.Section, cfg any) error {
+	if own, ok := cfg.(interface{ DecodeSection(s config.Section) error }); ok {
+		return own.DecodeSection(s)
+	}
+	return s.Decode(cfg)
 }
 
 func kindByName(name string) *kind {
