@@ -39,7 +39,7 @@ func hexDigits(s string, skip int) ([]byte, error) {
 }
 
 func decimals(s string) (b []byte, err error) {
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		n, err := strconv.ParseUint(word, 10, 8)
 		switch {
 		case err == nil:
