@@ -18,7 +18,9 @@ func (a *app) portsCommand() *cobra.Command {
 		Example: `  edge ports
   edge ports --json`,
 		Long: `The name in /dev/serial/by-id stays the same wherever the stick is plugged in: it is
-the one to configure. Holders are shown as far as this user may see them.`,
+the one to configure. It is also good where there is no udev to make it. Sticks that
+have the same name are told apart by the socket that they are in. Holders are shown
+as far as this user may see them.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			ports, err := uart.List()
@@ -47,16 +49,24 @@ func (a *app) printPorts(ports []uart.Info) error {
 		return nil
 	}
 	rows := [][]string{{"PORT", "NAME TO CONFIGURE", "DRIVER", "DEVICE", "HELD BY"}}
+	count := map[string]int{}
 	for _, p := range ports {
-		rows = append(rows, portRow(p))
+		count[filepath.Base(p.ByID)]++
+	}
+	for _, p := range ports {
+		rows = append(rows, portRow(p, count[filepath.Base(p.ByID)] > 1))
 	}
 	return a.printTable(rows)
 }
 
-func portRow(p uart.Info) []string {
+// portRow names a port by its socket if it is a twin of another one.
+func portRow(p uart.Info, twin bool) []string {
 	name := p.Path
-	if p.ByID != "" {
+	switch {
+	case p.ByID != "" && !twin:
 		name = filepath.Base(p.ByID)
+	case p.ByPath != "":
+		name = filepath.Base(p.ByPath)
 	}
 	device := strings.TrimSpace(p.Manufacturer + " " + p.Product)
 	if p.VID != "" {
