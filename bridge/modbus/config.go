@@ -10,12 +10,16 @@ import (
 
 // Config is the `modbus:` section of a bridge: one bus and its units.
 type Config struct {
-	Port     string         `yaml:"port" doc:"A serial port, named as in bridge serial, or tcp://host:502."`
-	Baud     int            `yaml:"baud" doc:"Bits per second of a serial port."`
-	DataBits int            `yaml:"data_bits" doc:"Bits of a byte on the line: 8, or 7 for framing ascii."`
-	Parity   uart.Parity    `yaml:"parity" doc:"The parity bit: none, odd or even."`
-	StopBits int            `yaml:"stop_bits" doc:"Stop bits, 1 or 2."`
-	Framing  modbus.Framing `yaml:"framing" doc:"How a frame is written: rtu, ascii or tcp; if absent, tcp for a port tcp://…, and else rtu. rtu and a port tcp://… is RTU over TCP, as of simple gateways."`
+	Port     string      `yaml:"port" doc:"A serial port, named as in bridge serial, or tcp://host:502."`
+	Baud     int         `yaml:"baud" doc:"Bits per second of a serial port."`
+	DataBits int         `yaml:"data_bits" doc:"Bits of a byte on the line: 8, or 7 for framing ascii."`
+	Parity   uart.Parity `yaml:"parity" doc:"The parity bit: none, odd or even."`
+	StopBits int         `yaml:"stop_bits" doc:"Stop bits, 1 or 2."`
+
+	RS485      uart.RS485 `yaml:"rs485" doc:"An RS-485 transceiver whose direction RTS switches."`
+	LowLatency bool       `yaml:"low_latency" doc:"Bytes are handed over as they come; an FTDI adapter collects them for 16 ms otherwise."`
+
+	Framing modbus.Framing `yaml:"framing" doc:"How a frame is written: rtu, ascii or tcp; if absent, tcp for a port tcp://…, and else rtu. rtu and a port tcp://… is RTU over TCP, as of simple gateways."`
 
 	Timeout     time.Duration `yaml:"timeout" doc:"How long a unit may take to begin its answer."`
 	Guard       time.Duration `yaml:"guard" doc:"Silence before each request; 0s is that of the specification, 3.5 characters."`
@@ -185,7 +189,7 @@ func (Order) Values() []string {
 // 9600 without.
 func DefaultConfig() Config {
 	return Config{
-		Baud: 9600, DataBits: 8, Parity: uart.NoParity, StopBits: 1,
+		Baud: 9600, DataBits: 8, Parity: uart.NoParity, StopBits: 1, RS485: uart.RS485{RTSOnSend: uart.OnWire},
 		Timeout: 500 * time.Millisecond, Turnaround: 100 * time.Millisecond, WriteWindow: 10 * time.Minute,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"edge/bridge"
 	"edge/internal/modbus"
 	"edge/internal/uart"
 )
@@ -49,6 +50,14 @@ func openPort(ctx context.Context, c Config, log *slog.Logger) (port, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// lost says of a port that is gone when it is plugged in again.
+func lost(p port, err error) error {
+	if u, ok := p.(*uart.Port); ok && errors.Is(err, uart.ErrGone) {
+		return &bridge.Lost{Err: err, Back: u.Replugged}
+	}
+	return err
 }
 
 // request does what a says, and returns what was read: registers, or bits as 0 and 1.

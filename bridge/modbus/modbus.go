@@ -61,7 +61,7 @@ func (b *Bridge) run(ctx context.Context, c bridge.Client) error {
 	}
 	g.Go(func() error { return s.poll(serving) })
 	g.Go(func() error { return s.tell(serving) })
-	return g.Wait()
+	return lost(port, g.Wait())
 }
 
 // tell publishes what the book has to tell, until ctx ends.

@@ -24,12 +24,16 @@ type ServerConfig struct {
 	Allow       []string `yaml:"allow" doc:"Addresses and networks that may connect, such as 192.168.1.0/24; must be set if listen can be reached by others."`
 	Connections int      `yaml:"connections" doc:"How many may be connected at once."`
 
-	Port     string         `yaml:"port" doc:"A serial port on which the unit answers, named as in bridge serial."`
-	Baud     int            `yaml:"baud" doc:"Bits per second of the port."`
-	DataBits int            `yaml:"data_bits" doc:"Bits of a byte on the line: 8, or 7 for framing ascii."`
-	Parity   uart.Parity    `yaml:"parity" doc:"The parity bit: none, odd or even."`
-	StopBits int            `yaml:"stop_bits" doc:"Stop bits, 1 or 2."`
-	Framing  modbus.Framing `yaml:"framing" doc:"How a frame is written on the port: rtu or ascii."`
+	Port     string      `yaml:"port" doc:"A serial port on which the unit answers, named as in bridge serial."`
+	Baud     int         `yaml:"baud" doc:"Bits per second of the port."`
+	DataBits int         `yaml:"data_bits" doc:"Bits of a byte on the line: 8, or 7 for framing ascii."`
+	Parity   uart.Parity `yaml:"parity" doc:"The parity bit: none, odd or even."`
+	StopBits int         `yaml:"stop_bits" doc:"Stop bits, 1 or 2."`
+
+	RS485      uart.RS485 `yaml:"rs485" doc:"An RS-485 transceiver whose direction RTS switches."`
+	LowLatency bool       `yaml:"low_latency" doc:"Bytes are handed over as they come; an FTDI adapter collects them for 16 ms otherwise."`
+
+	Framing modbus.Framing `yaml:"framing" doc:"How a frame is written on the port: rtu or ascii."`
 
 	Unit    uint8    `yaml:"unit" doc:"Its address, 1 to 247."`
 	Unknown Absent   `yaml:"unknown" doc:"What is answered for a value that is not known: exception (4, device failure) or sentinel (see map)."`
@@ -73,7 +77,8 @@ func (Absent) Values() []string {
 func DefaultServerConfig() ServerConfig {
 	return ServerConfig{
 		Connections: 16, Baud: 9600, DataBits: 8, Parity: uart.NoParity, StopBits: 1, Framing: modbus.RTU,
-		Unit: 1, Unknown: WithException, Stale: WithException,
+		RS485: uart.RS485{RTSOnSend: uart.OnWire},
+		Unit:  1, Unknown: WithException, Stale: WithException,
 	}
 }
 
@@ -97,7 +102,10 @@ func (s Served) absolute(root string) string {
 
 // bus returns the part of c that a Config has, too.
 func (c ServerConfig) bus() Config {
-	return Config{Port: c.Port, Baud: c.Baud, DataBits: c.DataBits, Parity: c.Parity, StopBits: c.StopBits, Framing: c.Framing}
+	return Config{
+		Port: c.Port, Baud: c.Baud, DataBits: c.DataBits, Parity: c.Parity, StopBits: c.StopBits, Framing: c.Framing,
+		RS485: c.RS485, LowLatency: c.LowLatency,
+	}
 }
 
 // Validate reports everything that is wrong with c.

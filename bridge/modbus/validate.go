@@ -148,7 +148,10 @@ func checkAddress(path, address string) (errs []error) {
 
 // line returns the part of c that package uart needs.
 func (c Config) line() uart.Config {
-	return uart.Config{Port: c.Port, Baud: c.Baud, DataBits: c.DataBits, Parity: c.Parity, StopBits: c.StopBits}
+	return uart.Config{
+		Port: c.Port, Baud: c.Baud, DataBits: c.DataBits, Parity: c.Parity, StopBits: c.StopBits,
+		RS485: c.RS485, LowLatency: c.LowLatency,
+	}
 }
 
 // timing returns what package internal/modbus needs of c.
