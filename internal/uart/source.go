@@ -171,7 +171,7 @@ func (s source) conn(ctx context.Context, cfg Config) (conn, error) {
 	case "rfc2217":
 		return dialPort(ctx, s, cfg)
 	}
-	return nil, errors.ErrUnsupported
+	return openReplay(s)
 }
 
 // checkToken says what is wrong with a token. It is a line of its own on the
