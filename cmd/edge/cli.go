@@ -129,7 +129,7 @@ serial sticks that are plugged into it.
 		c.GroupID = "who"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{a.subCommand(), a.pubCommand(), a.pinsCommand(), a.portsCommand(), a.modbusCommand(), a.storeCommand()} {
+	for _, c := range []*cobra.Command{a.subCommand(), a.pubCommand(), a.pinsCommand(), a.portsCommand(), a.serialCommand(), a.modbusCommand(), a.storeCommand()} {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}
