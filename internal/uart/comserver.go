@@ -14,6 +14,7 @@ type comServer struct {
 	// and the answer to the client says how that is.
 	set func(Config) error
 
+	told        bool // how the modem lines are
 	data, reply []byte
 }
 
@@ -43,12 +44,19 @@ func (s *comServer) event(verb, option byte, sub []byte) {
 	}
 }
 
+// modemState is carrier, DSR and CTS: the line is open.
+const modemState = 0xb0
+
 // answer appends an answer, which has the value in use.
 func (s *comServer) answer(command byte, value ...byte) {
 	s.reply = appendSub(s.reply, append([]byte{command + fromServer}, value...)...)
 }
 
 func (s *comServer) command(command byte, value []byte) {
+	if !s.told { // the mask is 255 at first (§3), and pyserial relies on it
+		s.told = true
+		s.answer(cpModemState, modemState)
+	}
 	if command == cpSignature {
 		if len(value) == 0 { // the client's own signature is no question
 			s.answer(command, []byte("edge")...)
@@ -65,7 +73,7 @@ func (s *comServer) command(command byte, value []byte) {
 		s.answer(command, s.control(value[0]))
 	case cpModemMask:
 		s.answer(command, value[0])
-		s.answer(cpModemState, 0xb0&value[0]) // carrier, DSR and CTS
+		s.answer(cpModemState, modemState&value[0])
 	case cpLineMask, cpPurge: // nothing is thrown away that others read, too
 		s.answer(command, value[0])
 	}

@@ -55,6 +55,7 @@ func TestComServerAnswers(t *testing.T) {
 		{"stop size 1", "04 01", "68 01", free},
 	} {
 		s, _ := newComServer(func() Config { return line }, tt.set)
+		s.told = true
 		data, got := s.decode([]byte("a" + sub(tt.ask) + "b"))
 		want := ""
 		if tt.want != "" {
@@ -71,7 +72,7 @@ func TestComServerAnswers(t *testing.T) {
 	if want := "\xff\xfb\x00\xff\xfd\x00\xff\xfb\x03\xff\xfd\x03\xff\xfd\x2c"; string(hello) != want {
 		t.Errorf("hello = %x, want %x", hello, want)
 	}
-	if _, got := s.decode([]byte("\xff\xfb\x2c\xff\xfd\x01" + sub("0bff"))); string(got) != "\xff\xfc\x01"+sub("6f ff")+sub("6b b0") {
+	if _, got := s.decode([]byte("\xff\xfb\x2c\xff\xfd\x01" + sub("0bff"))); string(got) != "\xff\xfc\x01"+sub("6b b0")+sub("6f ff")+sub("6b b0") {
 		t.Errorf("answers = %x", got)
 	}
 }

@@ -382,7 +382,7 @@ func TestTapByRFC2217(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := TapConfig{Protocol: TapRFC2217, Write: true, Hold: 10 * time.Millisecond, Token: "open-sesame"}
+	cfg := TapConfig{Protocol: TapRFC2217, Write: true, Hold: long, Token: "open-sesame"}
 	tap := NewTap(cfg, Config{Port: "wire", Baud: 9600}, bus, false, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
