@@ -55,7 +55,7 @@ func checkID(id string) error {
 
 // place checks where the entity is, and how much it takes.
 func (c *compiler) place() {
-	e := c.p.Entity
+	e := &c.p.Entity
 	if !slices.Contains(e.table().Values(), string(e.table())) {
 		c.wrong("table", "%q is not one of %s", e.Table, strings.Join(e.table().Values(), ", "))
 	}
@@ -93,7 +93,7 @@ func (c *compiler) place() {
 
 // bits checks which bits of the number count.
 func (c *compiler) bits() {
-	e := c.p.Entity
+	e := &c.p.Entity
 	if e.Bits == "" {
 		return
 	}
@@ -114,7 +114,7 @@ func (c *compiler) bits() {
 
 // numbers checks what is done with the number.
 func (c *compiler) numbers() {
-	e := c.p.Entity
+	e := &c.p.Entity
 	for path, v := range map[string]float64{"scale": e.Scale, "offset": e.Offset, "round": e.Round} {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			c.wrong(path, "must be finite")
@@ -145,7 +145,7 @@ func (c *compiler) numbers() {
 
 // names checks the numbers that have a meaning.
 func (c *compiler) names() {
-	e := c.p.Entity
+	e := &c.p.Entity
 	c.p.errors = c.sentinels("error_values", e.ErrorValues)
 	c.p.never = c.sentinels("unsupported_values", e.UnsupportedValues)
 	if len(e.Enum) > 0 && (e.format().floating() || e.format() == String || e.binary()) {
@@ -232,7 +232,7 @@ func (c *compiler) number(path, text string) *uint64 {
 
 // writing checks what commands need.
 func (c *compiler) writing() {
-	e := c.p.Entity
+	e := &c.p.Entity
 	takes := e.kind() == bridge.Switch || e.kind() == bridge.Number
 	switch said := e.WriteTable != "" || e.WriteAddress != nil || e.WriteFunction != 0 || e.WriteOn != "" || e.WriteOff != ""; {
 	case !e.Write && takes:

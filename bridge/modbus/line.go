@@ -30,7 +30,7 @@ const (
 )
 
 // openPort waits until the port of c is plugged in and opens it, or dials.
-func openPort(ctx context.Context, c Config, log *slog.Logger) (port, error) {
+func openPort(ctx context.Context, c *Config, log *slog.Logger) (port, error) {
 	if c.network() {
 		d := net.Dialer{Timeout: dialTime, KeepAlive: keepAlive}
 		conn, err := d.DialContext(ctx, "tcp", strings.TrimPrefix(c.Port, tcpScheme))

@@ -17,7 +17,7 @@ type Bridge struct {
 	log  *slog.Logger
 
 	// What tests change.
-	open  func(context.Context, Config, *slog.Logger) (port, error)
+	open  func(context.Context, *Config, *slog.Logger) (port, error)
 	naive bool
 }
 
@@ -40,11 +40,11 @@ func (b *Bridge) Run(ctx context.Context, c bridge.Client) error {
 }
 
 func (b *Bridge) run(ctx context.Context, c bridge.Client) error {
-	p, err := newPlan(b.cfg)
+	p, err := newPlan(&b.cfg)
 	if err != nil {
 		return err
 	}
-	port, err := b.open(ctx, b.cfg, b.log)
+	port, err := b.open(ctx, &b.cfg, b.log)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func connect(t *testing.T, text string, memories map[byte]modbus.Handler, change
 		}
 	})
 	b := New(testBase, cfg, slog.New(slog.DiscardHandler))
-	b.open = func(context.Context, Config, *slog.Logger) (port, error) {
+	b.open = func(context.Context, *Config, *slog.Logger) (port, error) {
 		end := line.Tie()
 		r.ports <- end
 		return end, nil
@@ -264,7 +264,7 @@ func TestUnplugged(t *testing.T) {
 		ends := make(chan *sim.BusEnd, 1)
 		cfg := parse(t, "port: /dev/ttyS0\nunits: [{unit: 1, period: 1h, entities: [{id: a, kind: number, address: 0, write: true}]}]\n")
 		b := New(testBase, cfg, slog.New(slog.DiscardHandler))
-		b.open = func(context.Context, Config, *slog.Logger) (port, error) {
+		b.open = func(context.Context, *Config, *slog.Logger) (port, error) {
 			end := line.Tie()
 			ends <- end
 			return end, nil

@@ -25,14 +25,14 @@ const (
 
 // A plan is a configuration with its templates: all that is to be read.
 type plan struct {
-	units  []plannedUnit
-	points []plannedPoint
+	units  []*plannedUnit
+	points []*plannedPoint
 	items  []item
 }
 
 type plannedUnit struct {
-	Unit
 	limits
+	*Unit
 	guard  time.Duration
 	status string // the id in topics of what says whether it answers
 	called string // for people
@@ -50,11 +50,11 @@ type plannedPoint struct {
 }
 
 // newPlan makes a plan of c. The error has everything that is wrong, by path.
-func newPlan(c Config) (*plan, error) {
+func newPlan(c *Config) (*plan, error) {
 	var p plan
 	var errs []error
-	for i, u := range c.Units {
-		if err := p.add(c, u); err != nil {
+	for i := range c.Units {
+		if err := p.add(c, &c.Units[i]); err != nil {
 			errs = append(errs, config.In(fmt.Sprintf("units[%d]", i), err))
 		}
 	}
@@ -65,13 +65,13 @@ func newPlan(c Config) (*plan, error) {
 }
 
 // add plans one unit.
-func (p *plan) add(c Config, u Unit) error {
+func (p *plan) add(c *Config, u *Unit) error {
 	t, entities, err := u.expand(c.Templates)
 	if err != nil {
 		return err
 	}
 	l := u.Limits.over(t.Limits)
-	planned := plannedUnit{
+	planned := &plannedUnit{
 		Unit: u, guard: l.Guard, called: u.Name, model: strings.TrimSpace(t.Manufacturer + " " + t.Model),
 		status: u.topic(unitStatus),
 		limits: limits{
@@ -87,18 +87,18 @@ func (p *plan) add(c Config, u Unit) error {
 	}
 	p.units = append(p.units, planned)
 	var errs []error
-	for _, e := range entities {
-		if err := p.addEntity(e.Entity); err != nil {
-			errs = append(errs, config.In(e.path, err))
+	for i := range entities {
+		if err := p.addEntity(entities[i].Entity); err != nil {
+			errs = append(errs, config.In(entities[i].path, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (p *plan) addEntity(e Entity) error {
+func (p *plan) addEntity(e *Entity) error {
 	unit := len(p.units) - 1
 	u := p.units[unit]
-	pt, err := compile(e)
+	pt, err := compile(*e)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (p *plan) addEntity(e Entity) error {
 	if e.Period != nil {
 		period = *e.Period
 	}
-	planned := plannedPoint{point: pt, unit: unit, topic: u.topic(e.ID), item: len(p.items), scale: -1}
+	planned := &plannedPoint{point: pt, unit: unit, topic: u.topic(e.ID), item: len(p.items), scale: -1}
 	planned.called = strings.TrimSpace(u.called + " " + cmp.Or(e.Name, e.ID))
 	p.items = append(p.items, item{unit: unit, table: e.table(), from: int(*e.Address), count: pt.count, period: period})
 	if e.ScaleAddress != nil {
@@ -140,7 +140,7 @@ func (p *plan) scaleItem(unit int, t Table, from int, period time.Duration) int 
 }
 
 // topic returns what an entity of the unit is called in topics.
-func (u Unit) topic(entity string) string {
+func (u *Unit) topic(entity string) string {
 	switch {
 	case u.ID != "":
 		return u.ID + "_" + entity
@@ -163,17 +163,18 @@ func (l Limits) over(other Limits) Limits {
 
 // A placedEntity is an entity and the path of the key that has it.
 type placedEntity struct {
-	Entity
+	*Entity
 	path string
 }
 
 // expand returns the template of u and all entities that u has: those of the
 // template, and its own in their place or behind them.
-func (u Unit) expand(folder string) (t Template, all []placedEntity, err error) {
+func (u *Unit) expand(folder string) (t *Template, all []placedEntity, err error) {
+	t = new(Template)
 	values := u.Parameters
 	if u.Template != "" {
-		if t, err = resolve(folder, u.Template, u.Parameters); err != nil {
-			return t, nil, err
+		if *t, err = resolve(folder, u.Template, u.Parameters); err != nil {
+			return nil, nil, err
 		}
 		if values, err = t.values(u.Parameters); err != nil {
 			return t, nil, err
@@ -181,12 +182,13 @@ func (u Unit) expand(folder string) (t Template, all []placedEntity, err error) 
 	} else if len(u.Parameters) > 0 && !slices.ContainsFunc(u.Entities, func(e Entity) bool { return e.When != "" }) {
 		return t, nil, config.Errorf("parameters", "nobody asks for them: there is no template, and no entity says when")
 	}
-	for _, e := range t.Entities {
-		all = append(all, placedEntity{e, "template"})
+	for i := range t.Entities {
+		all = append(all, placedEntity{&t.Entities[i], "template"})
 	}
 	var errs []error
 	seen := map[string]bool{}
-	for i, e := range u.Entities {
+	for i := range u.Entities {
+		e := &u.Entities[i]
 		path := fmt.Sprintf("entities[%d]", i)
 		when, err := parseCondition(e.When)
 		if err != nil {

@@ -36,14 +36,14 @@ type point struct {
 	writeOff     uint64
 }
 
-func (e Entity) kind() bridge.Kind {
+func (e *Entity) kind() bridge.Kind {
 	if e.Kind == "" {
 		return bridge.Sensor
 	}
 	return e.Kind
 }
 
-func (e Entity) table() Table {
+func (e *Entity) table() Table {
 	if e.Table == "" {
 		return Holding
 	}
@@ -52,7 +52,7 @@ func (e Entity) table() Table {
 
 func (t Table) bits() bool { return t == Coil || t == Discrete }
 
-func (e Entity) format() Format {
+func (e *Entity) format() Format {
 	switch {
 	case e.table().bits():
 		return Bool
@@ -62,29 +62,29 @@ func (e Entity) format() Format {
 	return e.Format
 }
 
-func (e Entity) order() Order {
+func (e *Entity) order() Order {
 	if e.Order == "" {
 		return Big
 	}
 	return e.Order
 }
 
-func (e Entity) scale() float64 {
+func (e *Entity) scale() float64 {
 	if e.Scale == 0 {
 		return 1
 	}
 	return e.Scale
 }
 
-func (e Entity) binary() bool { return e.kind() == bridge.Switch || e.kind() == bridge.BinarySensor }
+func (e *Entity) binary() bool { return e.kind() == bridge.Switch || e.kind() == bridge.BinarySensor }
 
 // plain reports whether a whole number is published as it is read.
-func (e Entity) plain() bool {
+func (e *Entity) plain() bool {
 	return e.scale() == 1 && e.Offset == 0 && e.Round == 0 && e.ScaleAddress == nil
 }
 
 // announced returns what the hub is told of the entity, which is called id there.
-func (e Entity) announced(id, name string) bridge.Entity {
+func (e *Entity) announced(id, name string) bridge.Entity {
 	out := bridge.Entity{
 		ID: id, Name: name, Kind: e.kind(), Class: e.Class, Unit: e.Unit, StateClass: e.StateClass,
 		Min: e.Min, Max: e.Max, Command: e.Write,

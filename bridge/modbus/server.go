@@ -25,7 +25,7 @@ type Server struct {
 
 	// What tests change.
 	listen func(address string) (net.Listener, error)
-	open   func(context.Context, Config, *slog.Logger) (port, error)
+	open   func(context.Context, *Config, *slog.Logger) (port, error)
 }
 
 var _ bridge.Bridge = (*Server)(nil)
@@ -103,7 +103,7 @@ func (b *Server) device() bridge.Device {
 
 // A desk answers requests from what the broker says.
 type desk struct {
-	cfg     ServerConfig
+	cfg     *ServerConfig
 	base    bridge.Base
 	root    string // prefix and node
 	client  bridge.Client
@@ -133,7 +133,7 @@ func newDesk(ctx context.Context, b *Server, c bridge.Client) (*desk, error) {
 	if i := strings.LastIndexByte(root, '/'); i >= 0 {
 		root = root[:i]
 	}
-	d := &desk{cfg: b.cfg, base: b.base, root: root, client: c, shelves: shelves, states: make([]known, len(shelves))}
+	d := &desk{cfg: &b.cfg, base: b.base, root: root, client: c, shelves: shelves, states: make([]known, len(shelves))}
 	for _, s := range shelves {
 		d.memory.Set(cells[s.table()], *s.Served.Address, s.absent...)
 	}
@@ -219,7 +219,7 @@ func (d *desk) fetch(table modbus.Table, address, count uint16) error {
 }
 
 // words returns the registers of an entity, or the exception where there are none.
-func (s *shelf) words(k known, c ServerConfig) ([]uint16, error) {
+func (s *shelf) words(k known, c *ServerConfig) ([]uint16, error) {
 	absent := c.Unknown
 	if k.bad && k.state != "" {
 		absent = c.Stale

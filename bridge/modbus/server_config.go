@@ -85,15 +85,15 @@ func DefaultServerConfig() ServerConfig {
 // Reads returns what the bridge listens to.
 func (c ServerConfig) Reads() []string {
 	var filters []string
-	for _, s := range c.Map {
-		name := s.absolute("+/+")
+	for i := range c.Map {
+		name := c.Map[i].absolute("+/+")
 		filters = append(filters, name, name+"/attr")
 	}
 	return filters
 }
 
 // absolute returns the topic of the state, below root if it is relative.
-func (s Served) absolute(root string) string {
+func (s *Served) absolute(root string) string {
 	if topic.Levels(s.Topic) == 2 {
 		return root + "/" + s.Topic
 	}
@@ -101,8 +101,8 @@ func (s Served) absolute(root string) string {
 }
 
 // bus returns the part of c that a Config has, too.
-func (c ServerConfig) bus() Config {
-	return Config{
+func (c *ServerConfig) bus() *Config {
+	return &Config{
 		Port: c.Port, Baud: c.Baud, DataBits: c.DataBits, Parity: c.Parity, StopBits: c.StopBits, Framing: c.Framing,
 		RS485: c.RS485, LowLatency: c.LowLatency,
 	}
@@ -138,7 +138,7 @@ func (c ServerConfig) Validate() error {
 	return errors.Join(append(errs, err)...)
 }
 
-func (c ServerConfig) checkListen() (errs []error) {
+func (c *ServerConfig) checkListen() (errs []error) {
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil || port == "" {
 		return []error{config.Errorf("listen", "%q is not host:port, such as 127.0.0.1:1502", c.Listen)}
@@ -167,7 +167,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 }
 
 // allowed returns who may connect.
-func (c ServerConfig) allowed() func(net.Addr) bool {
+func (c *ServerConfig) allowed() func(net.Addr) bool {
 	if len(c.Allow) == 0 {
 		return nil
 	}
@@ -187,7 +187,7 @@ func (c ServerConfig) allowed() func(net.Addr) bool {
 
 // A shelf is where a served entity is.
 type shelf struct {
-	Served
+	*Served
 	*point
 	absent []uint16 // the sentinel
 }
@@ -196,11 +196,11 @@ func (s *shelf) end() int { return int(*s.Served.Address) + s.count }
 
 // shelves returns what c serves, sorted by table and address, and everything that is
 // wrong with it, by path.
-func (c ServerConfig) shelves() ([]*shelf, error) {
+func (c *ServerConfig) shelves() ([]*shelf, error) {
 	var out []*shelf
 	var errs []error
-	for i, served := range c.Map {
-		s, err := served.shelf()
+	for i := range c.Map {
+		s, err := c.Map[i].shelf()
 		if err != nil {
 			errs = append(errs, config.In(fmt.Sprintf("map[%d]", i), err))
 			continue
@@ -220,7 +220,7 @@ func (c ServerConfig) shelves() ([]*shelf, error) {
 
 // shelf returns s ready to be read and written. For those who read, it is what a
 // command would be on a bus, and the other way round.
-func (s Served) shelf() (*shelf, error) {
+func (s *Served) shelf() (*shelf, error) {
 	var errs []error
 	if err := topic.CheckName(s.Topic); err != nil {
 		errs = append(errs, config.Errorf("topic", "%w", err))
@@ -252,7 +252,7 @@ func (s Served) shelf() (*shelf, error) {
 	return &shelf{s, p, absent}, errors.Join(errs...)
 }
 
-func (s Served) kind() bridge.Kind {
+func (s *Served) kind() bridge.Kind {
 	switch {
 	case s.Kind != "":
 		return s.Kind
@@ -266,7 +266,7 @@ func (s Served) kind() bridge.Kind {
 
 // sentinel returns the registers where there is no value: what SunSpec has for a
 // point that is not implemented (Information Model Specification, section 4.3).
-func (s Served) sentinel(p *point) ([]uint16, error) {
+func (s *Served) sentinel(p *point) ([]uint16, error) {
 	f := p.format()
 	bits := uint(16 * p.count)
 	switch text := s.Sentinel; {

@@ -197,7 +197,7 @@ func TestServesWrites(t *testing.T) {
 func TestServesLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		line := sim.NewBus(9600, 10)
-		tie := func(context.Context, Config, *slog.Logger) (port, error) { return line.Tie(), nil }
+		tie := func(context.Context, *Config, *slog.Logger) (port, error) { return line.Tie(), nil }
 		c := new(bridgetest.Client)
 		b := NewServer("edge/test/plc", parseServer(t, "port: /dev/ttyS0\nunit: 17"+served), slog.New(slog.DiscardHandler))
 		b.open = tie
@@ -212,7 +212,7 @@ func TestServesLine(t *testing.T) {
 }
 
 func TestAllowed(t *testing.T) {
-	allow := ServerConfig{Allow: []string{"192.168.1.0/24", "fd00::1"}}.allowed()
+	allow := (&ServerConfig{Allow: []string{"192.168.1.0/24", "fd00::1"}}).allowed()
 	for address, want := range map[string]bool{
 		"192.168.1.7:4000": true, "192.168.2.7:4000": false, "[::ffff:192.168.1.7]:4000": true,
 		"[fd00::1]:4000": true, "[fd00::2]:4000": false,
@@ -296,7 +296,7 @@ func TestServerUnplugged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		end := sim.NewBus(9600, 10).Tie()
 		b := NewServer("edge/test/plc", parseServer(t, "port: /dev/ttyS0"+served), slog.New(slog.DiscardHandler))
-		b.open = func(context.Context, Config, *slog.Logger) (port, error) { return end, nil }
+		b.open = func(context.Context, *Config, *slog.Logger) (port, error) { return end, nil }
 		ended := make(chan error, 1)
 		go func() { ended <- b.Run(t.Context(), new(bridgetest.Client)) }()
 		synctest.Wait()

@@ -17,7 +17,7 @@ import (
 // poll.
 type session struct {
 	base   bridge.Base
-	cfg    Config
+	cfg    *Config
 	log    *slog.Logger
 	plan   *plan
 	open   func(context.Context) (port, error)
@@ -52,8 +52,8 @@ type power struct {
 func newSession(b *Bridge, p *plan, bus port, c bridge.Client) *session {
 	now := time.Now()
 	s := &session{
-		base: b.base, cfg: b.cfg, log: b.log, plan: p, client: c,
-		open:  func(ctx context.Context) (port, error) { return b.open(ctx, b.cfg, b.log) },
+		base: b.base, cfg: &b.cfg, log: b.log, plan: p, client: c,
+		open:  func(ctx context.Context) (port, error) { return b.open(ctx, &b.cfg, b.log) },
 		stats: make([]unitStats, len(p.units)), counted: make([]time.Time, len(p.units)), powers: make([]power, len(p.items)),
 		points: make([][]int, len(p.items)), scales: make([]int, len(p.points)),
 		orders: make(chan incoming, backlog), pending: map[*write]incoming{}, load: load{begun: now},
@@ -69,8 +69,8 @@ func newSession(b *Bridge, p *plan, bus port, c bridge.Client) *session {
 	s.schedule.naive = b.naive
 	for i, pt := range p.points {
 		ids = append(ids, pt.topic)
-		s.points[where[pt.item]] = append(s.points[where[pt.item]], i)
-		p.points[i].item, s.scales[i] = where[pt.item], -1
+		pt.item, s.scales[i] = where[pt.item], -1
+		s.points[pt.item] = append(s.points[pt.item], i)
 		if pt.scale >= 0 {
 			s.scales[i] = where[pt.scale]
 		}

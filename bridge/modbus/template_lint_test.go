@@ -215,7 +215,7 @@ func TestTemplatesReadInOne(t *testing.T) {
 	}
 	for name, tmpl := range all {
 		for _, parameters := range combinations(tmpl.Parameters) {
-			p, err := newPlan(Config{Units: []Unit{{Unit: 1, Template: name, Parameters: parameters, Period: 10 * time.Second}}})
+			p, err := newPlan(&Config{Units: []Unit{{Unit: 1, Template: name, Parameters: parameters, Period: 10 * time.Second}}})
 			if err != nil {
 				t.Errorf("%s with %s: %v", name, told(parameters), err)
 				continue

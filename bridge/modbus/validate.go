@@ -42,21 +42,21 @@ func (c Config) Validate() error {
 	if len(c.Units) == 0 || len(c.Units) > maxUnits {
 		errs = append(errs, config.Errorf("units", "there are %d; want 1 to %d", len(c.Units), maxUnits))
 	}
-	for i, u := range c.Units {
-		at := fmt.Sprintf("units[%d]", i)
-		errs = append(errs, config.In(at, u.check(c)))
-		for j, o := range c.Units[:i] {
-			if o.Unit == u.Unit {
+	for i := range c.Units {
+		u, at := &c.Units[i], fmt.Sprintf("units[%d]", i)
+		errs = append(errs, config.In(at, u.check(&c)))
+		for j := range i {
+			if c.Units[j].Unit == u.Unit {
 				errs = append(errs, config.Errorf(at+".unit", "%d is the address of units[%d], too", u.Unit, j))
 			}
 		}
 	}
-	_, err := newPlan(c)
+	_, err := newPlan(&c)
 	return errors.Join(append(errs, err)...)
 }
 
 // check reports what is wrong with u itself.
-func (u Unit) check(c Config) error {
+func (u *Unit) check(c *Config) error {
 	var errs []error
 	wrong := func(path, format string, args ...any) { errs = append(errs, config.Errorf(path, format, args...)) }
 	if u.ID == "" && len(c.Units) > 1 {
@@ -79,7 +79,7 @@ func (u Unit) check(c Config) error {
 
 // check reports limits beyond those of the specification (Modbus Application
 // Protocol V1.1b3, sections 6.1 to 6.4).
-func (l Limits) check() error {
+func (l *Limits) check() error {
 	var errs []error
 	wrong := func(path, format string, args ...any) { errs = append(errs, config.Errorf(path, format, args...)) }
 	if l.Hole != nil && (*l.Hole < 0 || *l.Hole > modbus.MaxReadBits) {
@@ -100,10 +100,10 @@ func (l Limits) check() error {
 const tcpScheme = "tcp://"
 
 // network reports whether the port is a network connection.
-func (c Config) network() bool { return strings.HasPrefix(c.Port, tcpScheme) }
+func (c *Config) network() bool { return strings.HasPrefix(c.Port, tcpScheme) }
 
 // framing returns what the framing is, also where it is not said.
-func (c Config) framing() modbus.Framing {
+func (c *Config) framing() modbus.Framing {
 	switch {
 	case c.Framing != "":
 		return c.Framing
@@ -114,7 +114,7 @@ func (c Config) framing() modbus.Framing {
 }
 
 // checkPort gives the mistakes in what says where the bus is their places.
-func (c Config) checkPort() (errs []error) {
+func (c *Config) checkPort() (errs []error) {
 	if c.network() {
 		return checkAddress("port", strings.TrimPrefix(c.Port, tcpScheme))
 	}
@@ -147,7 +147,7 @@ func checkAddress(path, address string) (errs []error) {
 }
 
 // line returns the part of c that package uart needs.
-func (c Config) line() uart.Config {
+func (c *Config) line() uart.Config {
 	return uart.Config{
 		Port: c.Port, Baud: c.Baud, DataBits: c.DataBits, Parity: c.Parity, StopBits: c.StopBits,
 		RS485: c.RS485, LowLatency: c.LowLatency,
@@ -155,7 +155,7 @@ func (c Config) line() uart.Config {
 }
 
 // timing returns what package internal/modbus needs of c.
-func (c Config) timing(timeout time.Duration) modbus.Timing {
+func (c *Config) timing(timeout time.Duration) modbus.Timing {
 	bits := 1 + c.DataBits + c.StopBits
 	if c.Parity != uart.NoParity && c.Parity != "" {
 		bits++
