@@ -21,13 +21,13 @@ func TestCompileSaysWhere(t *testing.T) {
 		{"bit", Entity{ID: "x", Table: Coil, Format: U16}, `format: a coil is a bit, not a u16`},
 		{"length", Entity{ID: "x", Format: String}, `length: 0 is not between 1 and 125`},
 		{"no string", Entity{ID: "x", Length: 2}, `length: is for format string, not u16`},
-		{"end", Entity{ID: "x", Format: U32, Address: at(65535)}, `address: 2 registers from 65535 on end above 65535`},
+		{"end", Entity{ID: "x", Format: U32, Address: new(uint16(65535))}, `address: 2 registers from 65535 on end above 65535`},
 		{"order", Entity{ID: "x", Format: String, Length: 1, Order: Word}, `order: the registers of a string come in their order; use big or byte`},
 		{"bits", Entity{ID: "x", Bits: "3"}, `bits: "3" is not shift:width, such as 3:1`},
 		{"bits beyond", Entity{ID: "x", Bits: "10:8"}, `bits: "10:8" is beyond the 16 bits of format u16`},
 		{"bits of a float", Entity{ID: "x", Format: F32, Bits: "3:1"}, `bits: a number of format f32 has none`},
 		{"round", Entity{ID: "x", Round: -1}, `round: -1 is negative`},
-		{"min", Entity{ID: "x", Min: number(2), Max: number(1)}, `min: 2 is not below max, 1`},
+		{"min", Entity{ID: "x", Min: new(2.0), Max: new(1.0)}, `min: 2 is not below max, 1`},
 		{"binary", Entity{ID: "x", Kind: bridge.BinarySensor, Scale: 2}, `kind: a binary_sensor is ON or OFF: it has no scale, offset, round, min or max, and no unit`},
 		{"text", Entity{ID: "x", Kind: bridge.Text}, `kind: a text is of format string, or has an enum`},
 		{"error value", Entity{ID: "x", ErrorValues: []string{"0x8000", "70000"}}, `error_values[1]: "70000" is no whole number that fits in u16`},
@@ -45,7 +45,7 @@ func TestCompileSaysWhere(t *testing.T) {
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			if v.e.Address == nil {
-				v.e.Address = at(0)
+				v.e.Address = new(uint16(0))
 			}
 			_, err := compile(v.e)
 			got := ""

@@ -70,7 +70,7 @@ func (p *plan) add(c *Config, u *Unit) error {
 	if err != nil {
 		return err
 	}
-	l := u.Limits.over(t.Limits)
+	l := u.over(t.Limits)
 	planned := &plannedUnit{
 		Unit: u, guard: l.Guard, called: u.Name, model: strings.TrimSpace(t.Manufacturer + " " + t.Model),
 		status: u.topic(unitStatus),

@@ -10,10 +10,6 @@ import (
 	"edge/bridge"
 )
 
-func at(address uint16) *uint16 { return &address }
-
-func number(v float64) *float64 { return &v }
-
 // mustCompile returns e ready to be used, with an id and an address.
 func mustCompile(t testing.TB, e Entity) *point {
 	t.Helper()
@@ -21,7 +17,7 @@ func mustCompile(t testing.TB, e Entity) *point {
 		e.ID = "x"
 	}
 	if e.Address == nil {
-		e.Address = at(0)
+		e.Address = new(uint16(0))
 	}
 	p, err := compile(e)
 	if err != nil {
@@ -66,8 +62,8 @@ var values = []valueRow{
 	{"scale", Entity{Scale: 0.1}, []uint16{2341}, 0, "234.1"},
 	{"scale and offset", Entity{Scale: 0.1, Offset: -40}, []uint16{400}, 0, "0"},
 	{"offset", Entity{Format: S16, Offset: 2.5}, []uint16{0xFFFF}, 0, "1.5"},
-	{"power", Entity{ScaleAddress: at(9)}, []uint16{2341}, -1, "234.1"},
-	{"power up", Entity{ScaleAddress: at(9), Format: S16}, []uint16{0xFFFF}, 3, "-1000"},
+	{"power", Entity{ScaleAddress: new(uint16(9))}, []uint16{2341}, -1, "234.1"},
+	{"power up", Entity{ScaleAddress: new(uint16(9)), Format: S16}, []uint16{0xFFFF}, 3, "-1000"},
 	{"round", Entity{Format: F32, Round: 0.5}, []uint16{0x3FC0, 0}, 0, "1.5"},
 	{"bits", Entity{Bits: "4:4", Kind: bridge.Number, Write: true}, []uint16{0x00A0}, 0, "10"},
 	{"enum", Entity{Kind: bridge.Text, Format: S16, Enum: map[int64]string{-1: "fault", 2: "heating"}}, []uint16{0xFFFF}, 0, "fault"},
@@ -75,7 +71,7 @@ var values = []valueRow{
 	{"switch bit", Entity{Kind: bridge.Switch, Write: true, Bits: "15:1"}, []uint16{0x8000}, 0, "ON"},
 	{"coil", Entity{Kind: bridge.Switch, Write: true, Table: Coil}, []uint16{1}, 0, "ON"},
 	{"coil inverted", Entity{Kind: bridge.Switch, Write: true, Table: Coil, OnValue: "0", OffValue: "1"}, []uint16{1}, 0, "OFF"},
-	{"limits", Entity{Min: number(-3), Max: number(3), Format: S16}, []uint16{0xFFFD}, 0, "-3"},
+	{"limits", Entity{Min: new(-3.0), Max: new(3.0), Format: S16}, []uint16{0xFFFD}, 0, "-3"},
 }
 
 func TestValuesBothWays(t *testing.T) {
@@ -127,8 +123,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{"bcd", Entity{Format: BCD16}, []uint16{0x12A4}, nil, "BCD"},
 		{"no name", Entity{Enum: map[int64]string{0: "off"}}, []uint16{7}, nil, "7"},
 		{"neither on nor off", Entity{Kind: bridge.BinarySensor, OnValue: "1", OffValue: "0"}, []uint16{3}, nil, "3"},
-		{"below", Entity{Format: S16, Min: number(0)}, []uint16{0xFFFF}, nil, "below"},
-		{"above", Entity{Max: number(10)}, []uint16{11}, nil, "above"},
+		{"below", Entity{Format: S16, Min: new(0.0)}, []uint16{0xFFFF}, nil, "below"},
+		{"above", Entity{Max: new(10.0)}, []uint16{11}, nil, "above"},
 		{"noise", Entity{Kind: bridge.Text, Format: String, Length: 1}, []uint16{0xFFFF}, nil, "UTF-8"},
 		{"empty", Entity{Kind: bridge.Text, Format: String, Length: 1}, []uint16{0x2000}, errNoValue, "empty"},
 		{"too few", Entity{Format: U32}, []uint16{1}, nil, "want 2"},
@@ -156,7 +152,7 @@ func TestEncodeRefuses(t *testing.T) {
 		{"beyond the bits", "16", "", Entity{Kind: bridge.Number, Write: true, Bits: "4:4"}, "4 bits"},
 		{"no number", "warm", "", Entity{}, "not a number"},
 		{"nan", "nan", "", Entity{Format: F32}, "not a number"},
-		{"above", "11", "", Entity{Max: number(10)}, "above"},
+		{"above", "11", "", Entity{Max: new(10.0)}, "above"},
 		{"not a float32", "1e39", "", Entity{Format: F32}, "does not fit"},
 		{"five digits", "12345", "", Entity{Format: BCD16}, "does not fit"},
 		{"no such name", "cold", "", Entity{Enum: map[int64]string{0: "off"}}, "not one of off"},
@@ -183,11 +179,11 @@ func TestEncodeChoosesFunction(t *testing.T) {
 		address  uint16
 		words    []uint16
 	}{
-		{"coil", Entity{Kind: bridge.Switch, Write: true, Table: Coil, Address: at(3)}, "ON", writeCoil, 3, []uint16{1}},
-		{"register", Entity{Kind: bridge.Number, Write: true, Address: at(4)}, "7", writeRegister, 4, []uint16{7}},
+		{"coil", Entity{Kind: bridge.Switch, Write: true, Table: Coil, Address: new(uint16(3))}, "ON", writeCoil, 3, []uint16{1}},
+		{"register", Entity{Kind: bridge.Number, Write: true, Address: new(uint16(4))}, "7", writeRegister, 4, []uint16{7}},
 		{"registers", Entity{Kind: bridge.Number, Write: true, Format: U32}, "7", writeRegisters, 0, []uint16{0, 7}},
 		{"one by many", Entity{Kind: bridge.Number, Write: true, WriteFunction: 16}, "7", writeRegisters, 0, []uint16{7}},
-		{"elsewhere", Entity{Kind: bridge.Number, Write: true, Table: Input, WriteTable: Holding, WriteAddress: at(9)}, "7", writeRegister, 9, []uint16{7}},
+		{"elsewhere", Entity{Kind: bridge.Number, Write: true, Table: Input, WriteTable: Holding, WriteAddress: new(uint16(9))}, "7", writeRegister, 9, []uint16{7}},
 		// Relay boards of eletechsup's R4D kind: 0x0100 opens, 0x0200 closes, and 1 or 0 is read.
 		{"other words", Entity{Kind: bridge.Switch, Write: true, OnValue: "1", WriteOn: "0x0100", WriteOff: "0x0200"}, "OFF", writeRegister, 0, []uint16{0x0200}},
 	} {
@@ -218,7 +214,7 @@ func FuzzValue(f *testing.F) {
 		if e.Format == String {
 			e.Length, e.Kind, e.Order = 4, bridge.Text, []Order{Big, Byte}[order%2]
 		} else if power != 0 {
-			e.ScaleAddress = at(1)
+			e.ScaleAddress = new(uint16(1))
 		}
 		p := mustCompile(t, e)
 		words := fromRaw(bits, 4, Big)[:p.count]

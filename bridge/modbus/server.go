@@ -135,7 +135,7 @@ func newDesk(ctx context.Context, b *Server, c bridge.Client) (*desk, error) {
 	}
 	d := &desk{cfg: &b.cfg, base: b.base, root: root, client: c, shelves: shelves, states: make([]known, len(shelves))}
 	for _, s := range shelves {
-		d.memory.Set(cells[s.table()], *s.Served.Address, s.absent...)
+		d.memory.Set(cells[s.table()], *s.Address, s.absent...)
 	}
 	d.memory.OnRead = d.fetch
 	d.memory.OnWrite = func(table modbus.Table, address uint16, values []uint16) error {
@@ -195,7 +195,7 @@ func (d *desk) Serve(unit byte, req modbus.PDU) (modbus.PDU, error) {
 // within calls do for each shelf that has some of these registers, until it fails.
 func (d *desk) within(table modbus.Table, address, count int, do func(i int, s *shelf) error) error {
 	for i, s := range d.shelves {
-		if cells[s.table()] == table && int(*s.Served.Address) < address+count && address < s.end() {
+		if cells[s.table()] == table && int(*s.Address) < address+count && address < s.end() {
 			if err := do(i, s); err != nil {
 				return err
 			}
@@ -212,7 +212,7 @@ func (d *desk) fetch(table modbus.Table, address, count uint16) error {
 		d.mu.Unlock()
 		words, err := s.words(k, d.cfg)
 		if err == nil {
-			d.memory.Set(table, *s.Served.Address, words...)
+			d.memory.Set(table, *s.Address, words...)
 		}
 		return err
 	})
@@ -245,7 +245,7 @@ func (d *desk) store(ctx context.Context, table modbus.Table, address uint16, va
 	}
 	var commands []command
 	err := d.within(table, int(address), len(values), func(i int, s *shelf) error {
-		from := int(*s.Served.Address) - int(address)
+		from := int(*s.Address) - int(address)
 		if !s.Served.Write {
 			return modbus.IllegalDataAddress
 		}

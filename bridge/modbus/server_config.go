@@ -192,7 +192,7 @@ type shelf struct {
 	absent []uint16 // the sentinel
 }
 
-func (s *shelf) end() int { return int(*s.Served.Address) + s.count }
+func (s *shelf) end() int { return int(*s.Address) + s.count }
 
 // shelves returns what c serves, sorted by table and address, and everything that is
 // wrong with it, by path.
@@ -206,7 +206,7 @@ func (c *ServerConfig) shelves() ([]*shelf, error) {
 			continue
 		}
 		for _, o := range out {
-			if o.table() == s.table() && int(*o.Served.Address) < s.end() && int(*s.Served.Address) < o.end() {
+			if o.table() == s.table() && int(*o.Served.Address) < s.end() && int(*s.Address) < o.end() {
 				errs = append(errs, config.Errorf(fmt.Sprintf("map[%d].address", i), "%s has these registers already", o.Served.Topic))
 			}
 		}

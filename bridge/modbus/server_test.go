@@ -228,7 +228,7 @@ func TestAllowed(t *testing.T) {
 }
 
 func TestServerConfigSaysWhere(t *testing.T) {
-	one := []Served{{Topic: "porch/light", Table: Coil, Address: at(0)}}
+	one := []Served{{Topic: "porch/light", Table: Coil, Address: new(uint16(0))}}
 	for _, v := range []struct {
 		change func(*ServerConfig)
 		want   string
