@@ -26,6 +26,8 @@ type Config struct {
 	Turnaround  time.Duration `yaml:"turnaround" doc:"Silence after a request to all units."`
 	WriteWindow time.Duration `yaml:"write_window" doc:"How long a command is tried again while its unit does not answer; 0s tries once."`
 
+	Tap *uart.TapConfig `yaml:"tap" doc:"Offers the line to programs on the network between two requests, such as a maker's PC tool; not for tcp://…."`
+
 	Templates string `yaml:"templates" doc:"A folder with templates of your own, NAME.yaml; they come before those that are built in."`
 	Units     []Unit `yaml:"units" doc:"The devices on the bus."`
 }

@@ -61,6 +61,7 @@ func (b *Bridge) run(ctx context.Context, c bridge.Client) error {
 	}
 	g.Go(func() error { return s.poll(serving) })
 	g.Go(func() error { return s.tell(serving) })
+	g.Go(func() error { return s.offer(serving) })
 	return lost(port, g.Wait())
 }
 

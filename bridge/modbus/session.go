@@ -11,6 +11,7 @@ import (
 
 	"edge/bridge"
 	"edge/internal/modbus"
+	"edge/internal/uart"
 )
 
 // A session is a bus that is open: one Run. Its port belongs to the goroutine of
@@ -41,6 +42,10 @@ type session struct {
 	gate    sync.Mutex // held by handlers while they run
 	over    bool       // no handler does anything any more
 	idling  bool       // poll waits for the port: a new deadline wakes it
+	stirred bool       // it was to be woken when it did not wait
+
+	line *uart.Bus // the port, shared with the clients of the tap; nil: there is none
+	tap  *uart.Tap
 }
 
 // A power is what a scale register says.
@@ -92,6 +97,10 @@ func (s *session) use(p port) {
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	s.port, s.bus, s.proven = p, bus, false
+	if serial, ok := p.(*uart.Port); ok && s.cfg.Tap != nil {
+		s.line = uart.NewBus(serial)
+		s.tap = uart.NewTap(*s.cfg.Tap, s.cfg.line(), s.line, true, s.log)
+	}
 }
 
 // close ends what waits for the port.
@@ -150,11 +159,11 @@ func (s *session) poll(ctx context.Context) error {
 // that the port is gone; what comes without having been asked for is noise.
 func (s *session) idle(wake time.Time) error {
 	s.gate.Lock()
-	if len(s.orders) > 0 && !s.book.full() {
+	if s.stirred {
+		s.stirred = false
 		s.gate.Unlock()
 		return nil
 	}
-	// Else they wait until tell has told the results of others, and nudges.
 	s.idling = true
 	err := s.port.SetReadDeadline(wake)
 	s.gate.Unlock()
@@ -174,9 +183,10 @@ func (s *session) idle(wake time.Time) error {
 	return err
 }
 
-// nudge has poll look at what it has to do, if it is idle. The gate is held.
+// nudge has poll look at what it has to do, if it is idle or when it will be. The
+// gate is held.
 func (s *session) nudge() {
-	if s.idling {
+	if s.stirred = !s.idling; s.idling {
 		_ = s.port.SetReadDeadline(time.Unix(1, 0)) // poll sees what it is if it fails
 	}
 }
@@ -185,6 +195,10 @@ func (s *session) nudge() {
 func (s *session) do(ctx context.Context, a action) error {
 	u := s.plan.units[a.unit]
 	asked := ctx
+	release, err := s.claim(ctx)
+	if err != nil {
+		return err
+	}
 	if u.timeout < s.longest {
 		// The client has one time-out, that of the most patient unit.
 		var cancel context.CancelFunc
@@ -195,6 +209,7 @@ func (s *session) do(ctx context.Context, a action) error {
 	start := time.Now()
 	words, err := request(asked, s.bus, u.Unit.Unit, a)
 	end := time.Now()
+	release()
 	s.load.add(start, end)
 	o, fatal := judge(err)
 	if fatal || ctx.Err() != nil {
@@ -378,6 +393,10 @@ func (s *session) missed(unit int) (n uint64) {
 // tellLoad notes how busy the bus was.
 func (s *session) tellLoad(now time.Time) {
 	if percent, ok := s.load.percent(now); ok {
-		s.book.hear(len(s.plan.points)+len(s.plan.units), fmt.Sprint(percent), byInput, now)
+		entry := len(s.plan.points) + len(s.plan.units)
+		if s.tap != nil {
+			s.book.count(entry, s.tap.Counters(), nil)
+		}
+		s.book.hear(entry, fmt.Sprint(percent), byInput, now)
 	}
 }

@@ -36,6 +36,7 @@ func (c Config) Validate() error {
 			errs = append(errs, config.Errorf(d.path, "%v is not between %v and %v", d.d, d.least, d.top))
 		}
 	}
+	errs = append(errs, c.checkTap()...)
 	if c.Templates != "" && !filepath.IsAbs(c.Templates) {
 		errs = append(errs, config.Errorf("templates", "%q is not an absolute path: where would it count from?", c.Templates))
 	}
@@ -124,13 +125,18 @@ func (c *Config) checkPort() (errs []error) {
 	if c.framing() == modbus.RTU && c.DataBits != 8 {
 		errs = append(errs, config.Errorf("data_bits", "rtu needs 8, not %d", c.DataBits))
 	}
-	all, _ := c.line().Validate().(interface{ Unwrap() []error })
+	return append(errs, placed("", c.line().Validate())...)
+}
+
+// placed gives the mistakes that package uart has found their places.
+func placed(prefix string, err error) (errs []error) {
+	all, _ := err.(interface{ Unwrap() []error })
 	if all == nil {
-		return errs
+		return nil
 	}
 	for _, err := range all.Unwrap() {
 		if field, ok := errors.AsType[*uart.FieldError](err); ok {
-			errs = append(errs, config.Errorf(field.Field, "%w", field.Err))
+			errs = append(errs, config.Errorf(prefix+field.Field, "%w", field.Err))
 		}
 	}
 	return errs
