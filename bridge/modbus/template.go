@@ -1,7 +1,6 @@
 package modbus
 
 import (
-	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -14,9 +13,6 @@ import (
 
 	"edge/internal/config"
 )
-
-//go:embed templates/*.yaml
-var builtIn embed.FS
 
 // maxTemplate keeps a file that is no template from filling the memory; the
 // longest that is built in has 6 KiB.
@@ -51,12 +47,15 @@ func FindTemplate(folder, name string) (TemplateFile, error) {
 			return TemplateFile{Name: name, File: file, Text: text}, err
 		}
 	}
-	file := "templates/" + name + ".yaml"
-	text, err := builtIn.ReadFile(file)
+	all, err := builtIn()
 	if err != nil {
+		return TemplateFile{}, err
+	}
+	text, ok := all[name]
+	if !ok {
 		return TemplateFile{}, fmt.Errorf("there is no template %q; edge modbus templates lists them", name)
 	}
-	return TemplateFile{Name: name, Text: text, builtIn: file}, nil
+	return TemplateFile{Name: name, Text: text, builtIn: "templates/" + name + ".yaml"}, nil
 }
 
 func isTemplateName(s string) bool {
@@ -82,26 +81,24 @@ func readBounded(file string) ([]byte, error) {
 // TemplateNames returns the names of all templates, those of the user's folder and
 // those that are built in, in alphabetical order.
 func TemplateNames(folder string) ([]string, error) {
-	names := map[string]bool{}
-	add := func(entries []fs.DirEntry) {
+	all, err := builtIn()
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Collect(maps.Keys(all))
+	if folder != "" {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			return nil, fmt.Errorf("list templates: %w", err)
+		}
 		for _, e := range entries {
 			if name, ok := strings.CutSuffix(e.Name(), ".yaml"); ok && isTemplateName(name) {
-				names[name] = true
+				names = append(names, name)
 			}
 		}
 	}
-	entries, err := builtIn.ReadDir("templates")
-	if err != nil {
-		return nil, fmt.Errorf("list templates: %w", err)
-	}
-	add(entries)
-	if folder != "" {
-		if entries, err = os.ReadDir(folder); err != nil {
-			return nil, fmt.Errorf("list templates: %w", err)
-		}
-		add(entries)
-	}
-	return slices.Sorted(maps.Keys(names)), nil
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // Parse reads the template. The error is of type config.Errors and has all that is
