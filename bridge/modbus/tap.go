@@ -2,10 +2,8 @@ package modbus
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"edge/bridge"
 	"edge/internal/config"
 	"edge/internal/uart"
 )
@@ -61,12 +59,4 @@ func (s *session) claim(ctx context.Context) (release func(), err error) {
 		s.line.Release()
 	}
 	return nil, err
-}
-
-// lost says of a port that is gone when it is plugged in again.
-func lost(p port, err error) error {
-	if serial, ok := p.(*uart.Port); ok && errors.Is(err, uart.ErrGone) {
-		return &bridge.Lost{Err: err, Back: serial.Replugged}
-	}
-	return err
 }
