@@ -59,6 +59,8 @@ func TestServer(t *testing.T) {
 		{modbusSerial, "rtu", answers + identification},
 		{modbusSerial, "ascii", answers},
 		{modbusSerial, "rtu-tcp", answers},
+		{pymodbus, "rtu", answers},
+		{pymodbus, "ascii", answers},
 	} {
 		t.Run(tt.peer.name+"/"+tt.framing, func(t *testing.T) {
 			t.Parallel()
@@ -122,25 +124,35 @@ func serveAccepted(ctx context.Context, l net.Listener, units modbus.Units) erro
 	return err
 }
 
-// Our client asks their servers.
+// Our client asks their servers. What each does not have is left out.
 func TestClient(t *testing.T) {
-	for _, p := range []peer{libmodbus, modbusSerial} {
-		for _, framing := range []modbus.Framing{modbus.TCP, modbus.RTU} {
-			t.Run(p.name+"/"+string(framing), func(t *testing.T) {
-				t.Parallel()
-				c := modbus.NewClient(connect(t, p, framing), framing, patient)
-				ask(t, c)
-				if p.identifies {
-					who, err := c.Identification(t.Context(), 17, modbus.Basic)
-					check(t, "identification", who, err, map[byte]string{0: "edge", 1: "M", 2: "1.0"})
-					return
-				}
+	for _, tt := range []struct {
+		peer           peer
+		framing        modbus.Framing
+		more, identify bool // functions 22 and 23; 43
+	}{
+		{libmodbus, modbus.TCP, true, false},
+		{libmodbus, modbus.RTU, true, false},
+		{modbusSerial, modbus.TCP, false, true},
+		{modbusSerial, modbus.RTU, false, true},
+		{pymodbus, modbus.RTU, true, true},
+		{pymodbus, modbus.ASCII, true, true},
+	} {
+		t.Run(tt.peer.name+"/"+string(tt.framing), func(t *testing.T) {
+			t.Parallel()
+			c := modbus.NewClient(connect(t, tt.peer, tt.framing), tt.framing, patient)
+			ask(t, c)
+			if tt.identify {
+				who, err := c.Identification(t.Context(), 17, modbus.Basic)
+				check(t, "identification", who, err, map[byte]string{0: "edge", 1: "M", 2: "1.0"})
+			}
+			if tt.more {
 				err := c.MaskWrite(t.Context(), 17, 110, 0xF2, 0x25)
 				check(t, "mask", nil, err, nil)
 				registers, err := c.ReadWriteRegisters(t.Context(), 17, 107, 4, 107, []uint16{6})
 				check(t, "read and write", registers, err, []uint16{6, 7, 8, 23})
-			})
-		}
+			}
+		})
 	}
 }
 

@@ -20,14 +20,14 @@ import (
 
 // A peer is a program that is a client or a server.
 type peer struct {
-	name       string
-	command    func(t *testing.T, role, framing, port string) *exec.Cmd
-	identifies bool // as a server; the other then has functions 22 and 23
+	name    string
+	command func(t *testing.T, role, framing, port string) *exec.Cmd
 }
 
 var (
-	libmodbus    = peer{name: "libmodbus", command: cPeer}
-	modbusSerial = peer{name: "modbus-serial", command: nodePeer, identifies: true}
+	libmodbus    = peer{"libmodbus", cPeer}
+	modbusSerial = peer{"modbus-serial", nodePeer}
+	pymodbus     = peer{"pymodbus", pythonPeer}
 )
 
 // built is where the program by libmodbus is, or why it is not.
@@ -88,6 +88,18 @@ func nodePeer(t *testing.T, role, framing, port string) *exec.Cmd {
 		t.Skip("node is not installed; `make peers` does it")
 	}
 	return exec.Command(node, "testdata/peer.mjs", role, framing, port)
+}
+
+func pythonPeer(t *testing.T, role, framing, port string) *exec.Cmd {
+	t.Helper()
+	const python, modules = "/usr/bin/python3", "/usr/lib/python3/dist-packages/"
+	for _, module := range []string{"pymodbus", "serial", "serial_asyncio"} {
+		needs(t, "pymodbus", modules+module)
+	}
+	if _, err := os.Stat("testdata/peer.py"); err != nil {
+		t.Fatal(err)
+	}
+	return exec.Command(python, "-E", "testdata/peer.py", role, framing, port)
 }
 
 // serves starts a server, which ends with the test, and returns the port that
