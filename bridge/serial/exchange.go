@@ -64,14 +64,20 @@ func (s *session) poll(ctx context.Context, r *polled) error {
 	return pass(ctx, r.Delay)
 }
 
-// harmless reports whether an error of send or ask leaves the port as it is.
+// harmless reports whether an error of exchange leaves the port as it is.
 func harmless(err error) bool {
-	return errors.Is(err, errSilent) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errTapped)
+	return errors.Is(err, errSilent) || errors.Is(err, errTapped) || late(err)
+}
+
+// late reports whether an error of send says that the stick did not take it all in
+// time.
+func late(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // ask sends b until it is answered, so many times at most. The error wraps
-// errSilent if it was not, and os.ErrDeadlineExceeded if the stick did not take
-// it; any other one means that the session is over.
+// errSilent if it was not, and is late if the stick did not take it; any other one
+// means that the session is over.
 func (s *session) ask(ctx context.Context, b []byte, r Reply, tries int, request string, t *tally) error {
 	answers, err := r.Expect.compile()
 	if err != nil {
@@ -86,7 +92,7 @@ func (s *session) ask(ctx context.Context, b []byte, r Reply, tries int, request
 		w := &waiter{request: request, answers: answers, done: make(chan struct{})}
 		s.waiting = w
 		s.mu.Unlock()
-		if err = s.send(ctx, b); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err = s.send(ctx, b); err != nil && !late(err) {
 			return err
 		}
 		if err == nil && s.answered(ctx, w, r.Timeout) {

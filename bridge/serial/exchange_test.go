@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -15,6 +17,7 @@ import (
 	"edge/bridge/serial"
 	"edge/internal/frame"
 	"edge/internal/sim"
+	"edge/internal/uart"
 )
 
 // asked returns a request with the defaults.
@@ -136,6 +139,66 @@ func TestStickThatNeverAnswers(t *testing.T) {
 	case line := <-lines:
 		t.Errorf("the stick is asked %q again before its time", line)
 	default:
+	}
+}
+
+// A request that cannot leave is no end of the session, and is told as it is.
+func TestRequestThatIsNotTaken(t *testing.T) {
+	_, port := plug(t)
+	c := run(t, port, func(c *serial.Config) {
+		r := asked("t", `{{printf "%4000s" "?"}}`, nil)
+		r.Timeout, r.Retries, r.Every = time.Millisecond, 0, 10*time.Millisecond
+		c.WriteTimeout = 50 * time.Millisecond
+		c.Requests = []serial.Request{r}
+		c.Entities = []serial.Entity{{ID: "t", Request: "t"}}
+	})
+	awaitAttr(t, c, "t", func(a bridge.Attr) bool {
+		return a.Quality == bridge.Bad && strings.Contains(a.Error, "the stick did not take it within 50ms")
+	})
+}
+
+// A client of the tap that has the line has it for itself: no request comes into
+// what it says and hears.
+func TestRequestsWaitForTheTap(t *testing.T) {
+	far, port := plug(t)
+	answer(t, far, func(line string) string { return line + "\n" })
+	cfg := serial.DefaultConfig()
+	cfg.Port, cfg.Format = port, serial.Value
+	r := asked("poll", "poll\n", &serial.Expect{Prefix: "poll"})
+	r.Every = 10 * time.Millisecond
+	cfg.Requests, cfg.Entities = []serial.Request{r}, []serial.Entity{{ID: "t", Request: "poll"}}
+	cfg.Tap = &uart.TapConfig{Listen: "127.0.0.1:0", Protocol: uart.TapRaw, Write: true, Hold: 10 * time.Second}
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	log := addresses{slog.DiscardHandler, make(chan string, 1)}
+	c := new(bridgetest.Client)
+	bridgetest.Run(t, c, serial.New(base, cfg, slog.New(log)))
+	bridgetest.Expect(t, c, base.State("t"), "poll")
+	tool, err := net.Dial("tcp", <-log.to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tool.Close()
+	_ = tool.SetDeadline(time.Now().Add(30 * time.Second))
+	heard := bufio.NewReader(tool)
+	for i, mine := 0, false; i < 300; i++ {
+		if _, err := tool.Write([]byte("tool\n")); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			line, err := heard.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if line == "tool\n" {
+				mine = true
+				break
+			}
+			if mine { // before, it has come of what was on its way
+				t.Fatalf("after %d answers the tool hears %q, which it has not asked", i, line)
+			}
+		}
 	}
 }
 

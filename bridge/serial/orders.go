@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"edge/bridge"
@@ -145,7 +144,7 @@ func (s *session) obey(ctx context.Context, in incoming) (bridge.Result, error) 
 	switch {
 	case errors.Is(err, errSilent):
 		return failed(err), nil
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+	case late(err):
 		return failed(fmt.Errorf("the stick did not take the command within %v", s.cfg.WriteTimeout)), nil
 	case errors.Is(err, errTapped):
 		return failed(err), nil
