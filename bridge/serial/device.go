@@ -20,6 +20,8 @@ type Device struct {
 	About  string   `yaml:"about" doc:"What it is, in a line."`
 	Source string   `yaml:"source" doc:"The document that says how it speaks."`
 	Sign   []string `yaml:"sign" doc:"Keys that one of its frames has, by which it is known."`
+	Hello  string   `yaml:"hello" doc:"What the answer to the first request has in it, as a regular expression, where that takes too long to be heard."`
+	Bauds  []int    `yaml:"bauds" doc:"Other rates that it may have."`
 	Serial Config   `yaml:"serial" doc:"As in the section of a bridge, without a port."`
 }
 
