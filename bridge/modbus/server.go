@@ -246,7 +246,7 @@ func (d *desk) store(ctx context.Context, table modbus.Table, address uint16, va
 	var commands []command
 	err := d.within(table, int(address), len(values), func(i int, s *shelf) error {
 		from := int(*s.Address) - int(address)
-		if !s.Served.Write {
+		if !s.Write {
 			return modbus.IllegalDataAddress
 		}
 		if from < 0 || from+s.count > len(values) {

@@ -206,14 +206,14 @@ func (c *ServerConfig) shelves() ([]*shelf, error) {
 			continue
 		}
 		for _, o := range out {
-			if o.table() == s.table() && int(*o.Served.Address) < s.end() && int(*s.Address) < o.end() {
-				errs = append(errs, config.Errorf(fmt.Sprintf("map[%d].address", i), "%s has these registers already", o.Served.Topic))
+			if o.table() == s.table() && int(*o.Address) < s.end() && int(*s.Address) < o.end() {
+				errs = append(errs, config.Errorf(fmt.Sprintf("map[%d].address", i), "%s has these registers already", o.Topic))
 			}
 		}
 		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b *shelf) int {
-		return cmp.Or(cmp.Compare(a.table(), b.table()), cmp.Compare(*a.Served.Address, *b.Served.Address))
+		return cmp.Or(cmp.Compare(a.table(), b.table()), cmp.Compare(*a.Address, *b.Address))
 	})
 	return out, errors.Join(errs...)
 }
