@@ -71,7 +71,7 @@ func (h *hub) accounts(want int) (lost int) {
 	for _, line := range inputLines() {
 		high := !h.level(line)
 		h.pull(line, high)
-		lost += h.counted(line, want)
+		lost += h.counted(input(line), want)
 		h.await(topic(input(line)), map[bool]string{true: "ON", false: "OFF"}[high])
 	}
 	return lost
@@ -79,9 +79,9 @@ func (h *hub) accounts(want int) (lost int) {
 
 // counted waits until the counters of an input account for so many edges, and returns
 // how many of them were lost.
-func (h *hub) counted(line, want int) (lost int) {
+func (h *hub) counted(id string, want int) (lost int) {
 	h.t.Helper()
-	h.awaitThat(topic(input(line), "attr"), fmt.Sprintf("%d edges, counted or lost", want), func(payload string) bool {
+	h.awaitThat(topic(id, "attr"), fmt.Sprintf("%d edges, counted or lost", want), func(payload string) bool {
 		var attr struct{ Counters struct{ Edges, Lost int } }
 		if err := json.Unmarshal([]byte(payload), &attr); err != nil {
 			h.t.Fatalf("attr is %q: %v", payload, err)
@@ -89,7 +89,7 @@ func (h *hub) counted(line, want int) (lost int) {
 		edges := attr.Counters.Edges
 		lost = attr.Counters.Lost
 		if edges+lost > want {
-			h.t.Fatalf("line %d: %d edges are counted and %d are said to be lost, of %d", line, edges, lost, want)
+			h.t.Fatalf("%s: %d edges are counted and %d are said to be lost, of %d", id, edges, lost, want)
 		}
 		return edges+lost == want
 	})

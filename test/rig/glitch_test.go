@@ -100,6 +100,9 @@ func TestNoGlitch(t *testing.T) {
 		}
 		w.end([]syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}[life%2])
 		n += 1 + reloads
+		if life%10 == 9 {
+			t.Logf("%d rounds, no glitch", n)
+		}
 	}
 	t.Logf("%d cycles of %d outputs: %d samples of each, %v apart at most; %d levels given",
 		n, len(all), w.rounds, w.longest, w.given)
@@ -233,9 +236,9 @@ func (w *glitches) check(phase string, path func(relay) (given, levels []bool), 
 	}
 }
 
-func of(line int, levels []agent.Level) []bool {
+func of(line int, given []agent.Change) []bool {
 	var of []bool
-	for _, l := range levels {
+	for _, l := range given {
 		if l.Line == line {
 			of = append(of, l.High)
 		}

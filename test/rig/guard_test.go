@@ -3,9 +3,11 @@
 package rig
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,9 +56,25 @@ func (w ward) unsafe() string { return map[string]string{"on": "OFF", "off": "ON
 // safeWithin is what is promised of the guard.
 const safeWithin = 500 * time.Millisecond
 
-// TestGuard ends edge at random points, by a signal that no program can handle, one that
-// stops it and one that has it die as by a panic. Each time all outputs must become
-// safe, though the board's resistors pull them the other way, and stay so; and those
+// A death is a way to end.
+type death struct {
+	signal syscall.Signal
+	memory bool // by the kernel, for want of memory
+}
+
+// deaths are the ways in which edge ends. A program that aborts does so as by a panic. Of
+// edge and its guard, which are in one cgroup, the kernel must kill edge.
+var deaths = []death{{signal: syscall.SIGKILL}, {signal: syscall.SIGSTOP}, {signal: syscall.SIGABRT}, {memory: true}}
+
+func (d death) String() string {
+	if d.memory {
+		return "want of memory"
+	}
+	return d.signal.String()
+}
+
+// TestGuard ends edge at random points, in one of the deaths. Each time all outputs must
+// become safe, though the board's resistors pull them the other way, and stay so; and those
 // that nobody has commanded must never change, not even when the next edge takes
 // them over.
 //
@@ -65,7 +83,7 @@ const safeWithin = 500 * time.Millisecond
 // what is promised to fail this one, but for RIG_STRICT, which make proof sets.
 func TestGuard(t *testing.T) {
 	h := newHub(t, wardPins())
-	d := &danger{hub: h, levels: make(map[int]bool), random: rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))}
+	d := &danger{hub: h, levels: make(map[int]bool), died: make(map[death]int), random: rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))}
 	var still []int
 	for line, w := range wards {
 		d.levels[line] = w.safeLevel()
@@ -78,10 +96,14 @@ func TestGuard(t *testing.T) {
 	h.ok(err)
 	h.run("--guard")
 	h.ok(h.agent.Watch(h.ctx, agent.Watch{Lines: still}))
-	for range number(t, "RIG_KILLS", 12) {
+	kills := number(t, "RIG_KILLS", 12)
+	for n := range kills {
 		d.once()
 		if t.Failed() {
 			t.FailNow()
+		}
+		if n%20 == 19 {
+			t.Logf("%d of %d rounds, at most %v until all outputs were safe", n+1, kills, d.slowest)
 		}
 	}
 	d.revive()
@@ -95,8 +117,8 @@ func TestGuard(t *testing.T) {
 			t.Errorf("%s was given the level that it is not to have", wards[g.Line].id)
 		}
 	}
-	t.Logf("edge ended %d times; until all outputs were safe: %v, at most %v; %d times more than %v",
-		len(d.took), d.took, d.slowest, d.late, safeWithin)
+	t.Logf("edge ended %d times (%v); until all outputs were safe: %v, at most %v; %d times more than %v",
+		len(d.took), d.died, d.took, d.slowest, d.late, safeWithin)
 	h.end(syscall.SIGTERM)
 }
 
@@ -106,6 +128,7 @@ type danger struct {
 	random  *rand.Rand
 	levels  map[int]bool // that are safe, by line
 	took    times
+	died    map[death]int
 	slowest time.Duration
 	late    int
 }
@@ -143,26 +166,53 @@ func (d *danger) once() {
 			after *= 4
 		}
 	}
-	signal := []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGABRT}[d.random.IntN(3)]
+	end := deaths[d.random.IntN(len(deaths))]
+	kill := agent.Kill{PID: d.pid, Signal: end.signal}
+	if end.memory {
+		kill.Group = group
+		defer d.feed()()
+	}
 	a, err := d.agent.Await(d.ctx, agent.Await{
-		Levels: d.levels, Within: patience, Kill: agent.Kill{PID: d.pid, Signal: signal}, After: after,
+		Levels: d.levels, Within: patience, Kill: kill, After: after,
 		// A program that aborts works on while it writes down what all its goroutines did.
-		Ended: signal == syscall.SIGABRT,
+		Ended: end.signal == syscall.SIGABRT,
 	})
 	d.ok(err)
 	for _, line := range a.Wrong {
-		d.t.Errorf("%s is not safe %v after %v", wards[line].id, a.Took, signal)
+		d.t.Errorf("%s is not safe %v after %v", wards[line].id, a.Took, end)
 	}
-	d.judge(a)
-	if signal == syscall.SIGSTOP && unsafe && d.random.IntN(2) == 0 {
+	d.judge(a, end)
+	if end.signal == syscall.SIGSTOP && unsafe && d.random.IntN(2) == 0 {
 		d.resume()
 		return
 	}
-	d.bury(signal)
+	d.bury(end)
 	for line, want := range d.levels {
 		if d.level(line) != want {
-			d.t.Errorf("%s was safe after %v, and is not any more", wards[line].id, signal)
+			d.t.Errorf("%s was safe after %v, and is not any more", wards[line].id, end)
 		}
+	}
+}
+
+// feed has edge want more and more memory until stop is called.
+func (d *danger) feed() (stop func()) {
+	const topics, size = 16, 32 << 10
+	ctx, cancel := context.WithCancel(d.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := 0; ctx.Err() == nil; n++ {
+			payload := strings.Repeat(fmt.Sprintf("%8d", n), size/8)
+			d.client.Publish(fmt.Sprintf("edge/food/%d", n%topics), 0, true, payload).WaitTimeout(again)
+			select {
+			case <-time.After(again / 10): // edge may not be there yet.
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
 	}
 }
 
@@ -176,7 +226,7 @@ func (d *danger) tempt() {
 }
 
 // judge keeps how long it took.
-func (d *danger) judge(a agent.Awaited) {
+func (d *danger) judge(a agent.Awaited, end death) {
 	d.t.Helper()
 	d.took = append(d.took, a.Took)
 	d.slowest = max(d.slowest, a.Took)
@@ -188,7 +238,7 @@ func (d *danger) judge(a agent.Awaited) {
 		d.late++
 	}
 	if a.Took > bound {
-		d.t.Errorf("outputs were safe after %v, want %v", a.Took, safeWithin)
+		d.t.Errorf("outputs were safe %v after %v, want %v", a.Took, end, safeWithin)
 	}
 }
 
@@ -206,12 +256,30 @@ func (d *danger) resume() {
 
 // bury has what is left of the process go. One that was stopped is gone, too: it
 // must not be heard of again.
-func (d *danger) bury(s syscall.Signal) {
+func (d *danger) bury(end death) {
 	d.t.Helper()
-	if s == syscall.SIGSTOP {
+	if end.signal == syscall.SIGSTOP {
 		d.signal(syscall.SIGKILL)
 	}
-	_, err := d.agent.Wait(d.ctx, d.pid)
+	exit, err := d.agent.Wait(d.ctx, d.pid)
 	d.ok(err)
 	d.pid = 0
+	d.died[end]++
+	if killed := d.outOfMemory(); killed != d.died[death{memory: true}] || end.memory && exit.Signal != syscall.SIGKILL {
+		d.t.Errorf("edge ended by %v as %+v; the kernel has killed %d for want of memory, want %d", end, exit, killed, d.died[death{memory: true}])
+	}
+}
+
+// outOfMemory is how many processes the kernel has killed for want of memory.
+func (d *danger) outOfMemory() (killed int) {
+	d.t.Helper()
+	events, err := d.agent.Read(d.ctx, agent.Groups+"/"+group+"/memory.events")
+	d.ok(err)
+	for line := range strings.Lines(events) {
+		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			killed, err = strconv.Atoi(strings.TrimSpace(n))
+			d.ok(err)
+		}
+	}
+	return killed
 }

@@ -31,6 +31,7 @@ const (
 	program  = "/tmp/edge"
 	settings = "/tmp/edge.yaml"
 	logFile  = "/tmp/edge.log"
+	group    = "edge" // the cgroup of edge and its guard
 )
 
 // newHub puts edge into the guest, with a bridge "gpio" that has pins, as in the
@@ -106,7 +107,7 @@ func (h *hub) run(args ...string) {
 func (h *hub) launch(args ...string) {
 	h.t.Helper()
 	h.forget()
-	pid, err := h.agent.Start(h.ctx, agent.Command{Args: append([]string{program, "run", "-c", settings}, args...), Log: logFile})
+	pid, err := h.agent.Start(h.ctx, agent.Command{Args: append([]string{program, "run", "-c", settings}, args...), Log: logFile, Group: group})
 	h.ok(err)
 	h.pid = pid
 }

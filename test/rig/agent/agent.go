@@ -44,10 +44,12 @@ type File struct {
 }
 
 // A Command is a program to run in the guest. What it writes goes to its Exit,
-// or to the file Log.
+// or to the file Log. With Group it is started in the cgroup of that name, with all that
+// it starts.
 type Command struct {
-	Args []string
-	Log  string
+	Args  []string
+	Log   string
+	Group string
 }
 
 // An Exit is how a program ended; Code is negative if that was a signal's doing.
@@ -57,11 +59,16 @@ type Exit struct {
 	Output string
 }
 
-// A Kill is a signal to a program that was started.
+// A Kill is a signal to a program that was started. With Group, which an Await knows, it is
+// that cgroup which gets no more memory, until the kernel has killed a process of it.
 type Kill struct {
 	PID    int
 	Signal syscall.Signal
+	Group  string
 }
+
+// Groups is where cgroups are in the guest.
+const Groups = "/sys/fs/cgroup"
 
 // A Chip is one of gpio-sim. There is one in the guest; making another replaces
 // it.
@@ -85,12 +92,14 @@ type Level struct {
 
 // A Drive is edges on lines from outside: each line is toggled, in turn with the others,
 // at most Rate times a second (0: as fast as it goes), until it was toggled Edges times
-// or a time is over (0: that is no end).
+// or a time is over (0: that is no end). If Kill has a process, that is ended right after
+// the last edge.
 type Drive struct {
 	Lines []int
 	Rate  int
 	Edges int
 	For   time.Duration
+	Kill  Kill
 }
 
 // Driven is how often each line was toggled, and how long that took.
@@ -113,12 +122,12 @@ type Change struct {
 type Seen struct {
 	First   map[int]bool // levels at the first sample
 	Changes []Change
-	Given   []Level       // by the kernel, at the request of programs, whether seen or not
+	Given   []Change      // by the kernel, at the request of programs, whether seen or not; by a clock of its own
 	Rounds  int           // how often all lines were looked at
 	Longest time.Duration // from one round to the next
 }
 
-// An Await waits for levels, for Within at most. If Kill has a signal, that is sent
+// An Await waits for levels, for Within at most. If Kill has a process, that is ended
 // first, After a time; with Ended, the program's end is waited for, too.
 type Await struct {
 	Levels map[int]bool

@@ -122,6 +122,11 @@ func (a *Agent) Start(c agent.Command, pid *int) error {
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
+	leave, err := join(cmd, c.Group)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -50,7 +50,10 @@ func (a *Agent) Drive(d agent.Drive, driven *agent.Driven) error {
 		driven.Edges++
 		driven.Took = time.Since(start)
 	}
-	return nil
+	if d.Kill.PID == 0 {
+		return nil
+	}
+	return a.Kill(d.Kill, nil)
 }
 
 // shareCPU has this thread and those of interrupts run on one CPU.

@@ -84,7 +84,10 @@ func boot() (net.Listener, error) {
 	if err := loadAll("/modules/order"); err != nil {
 		return nil, err
 	}
-	if err := mount([]string{"configfs:/sys/kernel/config", "tracefs:/sys/kernel/tracing"}); err != nil {
+	if err := mount([]string{"configfs:/sys/kernel/config", "tracefs:/sys/kernel/tracing", "cgroup2:" + agent.Groups}); err != nil {
+		return nil, err
+	}
+	if err := limitGroups(); err != nil {
 		return nil, err
 	}
 	if err := network(); err != nil {

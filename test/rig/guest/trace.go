@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"edge/test/rig/agent"
 )
@@ -36,12 +37,12 @@ func traceLevels() error {
 
 var (
 	entries = regexp.MustCompile(`entries-in-buffer/entries-written: (\d+)/(\d+)`)
-	set     = regexp.MustCompile(`gpio_value: (\d+) set ([01])`)
+	set     = regexp.MustCompile(`(\d+)\.(\d{6}): gpio_value: (\d+) set ([01])`)
 )
 
 // tracedLevels returns the levels that were given to lines of a chip that has the
 // global numbers from base on, in their order.
-func tracedLevels(base, lines int) ([]agent.Level, error) {
+func tracedLevels(base, lines int) ([]agent.Change, error) {
 	text, err := os.ReadFile(trace)
 	if err != nil {
 		return nil, err
@@ -49,17 +50,21 @@ func tracedLevels(base, lines int) ([]agent.Level, error) {
 	if n := entries.FindSubmatch(text); n == nil || string(n[1]) != string(n[2]) {
 		return nil, errors.New("the kernel's trace is not complete")
 	}
-	var levels []agent.Level
+	var given []agent.Change
 	for _, m := range set.FindAllStringSubmatch(string(text), -1) {
-		number, err := strconv.Atoi(m[1])
+		at, err := time.ParseDuration(m[1] + "s" + m[2] + "us")
+		if err != nil {
+			return nil, err
+		}
+		number, err := strconv.Atoi(m[3])
 		if err != nil {
 			return nil, err
 		}
 		if line := number - base; line >= 0 && line < lines {
-			levels = append(levels, agent.Level{Line: line, High: m[2] == "1"})
+			given = append(given, agent.Change{Level: agent.Level{Line: line, High: m[4] == "1"}, At: at})
 		}
 	}
-	return levels, nil
+	return given, nil
 }
 
 // globalBase returns the global number of the first line of the chip with a label.

@@ -133,12 +133,12 @@ func (a *Agent) Await(cfg agent.Await, out *agent.Awaited) error {
 	if err := goFirst(); err != nil {
 		return err
 	}
+	start := time.Now()
 	if cfg.Kill.PID != 0 {
-		if err := a.end(cfg); err != nil {
+		if start, err = a.end(cfg); err != nil {
 			return err
 		}
 	}
-	start := time.Now()
 	for {
 		out.Wrong = out.Wrong[:0]
 		for i, f := range files {
@@ -158,20 +158,26 @@ func (a *Agent) Await(cfg agent.Await, out *agent.Awaited) error {
 	}
 }
 
-// end sends the signal of an Await.
-func (a *Agent) end(cfg agent.Await) error {
+// end ends the program of an Await, and returns from when on the time counts.
+func (a *Agent) end(cfg agent.Await) (time.Time, error) {
 	p, err := a.program(cfg.Kill.PID)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	pause(cfg.After)
+	start := time.Now()
+	if cfg.Kill.Group != "" {
+		err = starve(cfg.Kill.Group, cfg.Within)
+		return time.Now(), err
+	}
 	if err := p.cmd.Process.Signal(cfg.Kill.Signal); err != nil {
-		return err
+		return start, err
 	}
 	if cfg.Ended {
 		<-p.done
+		start = time.Now()
 	}
-	return nil
+	return start, nil
 }
 
 func (s *sim) levelsOf(lines []int) ([]*os.File, error) {
