@@ -68,9 +68,11 @@ func mayHurry(t *testing.T) bool {
 func TestGuardOfHub(t *testing.T) {
 	rootOnly(t)
 	t.Setenv("RUNTIME_DIRECTORY", "")
+	openDir(t) // so that nobody can run the program
 	edge := program(t)
 	t.Run("nobody's hurries", func(t *testing.T) { guardHurries(t, edge, "nobody", nobody) })
 	t.Run("root's hurries", func(t *testing.T) { guardHurries(t, edge, "root", 0) })
+	t.Run("may not hurry", func(t *testing.T) { guardMayNot(t, edge) })
 	t.Run("kills", func(t *testing.T) { guardKills(t, edge) })
 	t.Run("ends when the hub cannot start", func(t *testing.T) { guardEnds(t, edge) })
 }
@@ -94,6 +96,19 @@ func guardHurries(t *testing.T, edge, user string, uid int) {
 		if st, err := os.Stat(filepath.Join(data, name)); err != nil || int(st.Sys().(*syscall.Stat_t).Uid) != uid {
 			t.Errorf("%s is not user %d's: %+v, %v", name, uid, st, err)
 		}
+	}
+}
+
+// guardMayNot has a guard without rights say once what it may not, and what to do about it.
+func guardMayNot(t *testing.T, edge string) {
+	dir := openDir(t)
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	h := startAs(t, nobody, edge, "run", "--guard", "--allow-anonymous", "--listen", "tcp://127.0.0.1:0", "--data", dir)
+	said := regexp.MustCompile(`"level":"INFO","msg":"[^"]*the guard may be late; it is not when root starts it, or edge-guard.service"`)
+	if n := len(said.FindAllString(h.log.String(), -1)); n != 1 {
+		t.Errorf("a guard without rights says %d times that it may be late, want once, at info:\n%s", n, &h.log)
 	}
 }
 
