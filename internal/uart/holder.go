@@ -43,20 +43,35 @@ func (h Host) Holders(dev string) []Holder { return h.holders()[dev] }
 // file in /dev.
 func (h Host) holders() map[string][]Holder {
 	found := map[string][]Holder{}
-	fds, _ := filepath.Glob(h.path("proc/[0-9]*/fd/*"))
-	for _, fd := range fds {
-		dev, err := os.Readlink(fd)
-		if err != nil || !strings.Contains(dev, "/dev/") {
+	for _, pid := range names(h.path("proc")) {
+		if _, err := strconv.Atoi(pid); err != nil {
 			continue
 		}
-		dir := filepath.Dir(filepath.Dir(fd))
-		pid, _ := strconv.Atoi(filepath.Base(dir))
-		if slices.ContainsFunc(found[dev], func(o Holder) bool { return o.PID == pid }) {
-			continue
+		dir := h.path("proc", pid)
+		for _, fd := range names(dir + "/fd") {
+			dev, err := os.Readlink(dir + "/fd/" + fd)
+			if err != nil || !strings.Contains(dev, "/dev/") {
+				continue
+			}
+			if o := h.process(pid); !slices.Contains(found[dev], o) {
+				found[dev] = append(found[dev], o)
+			}
 		}
-		found[dev] = append(found[dev], Holder{PID: pid, Command: content(dir, "comm")})
 	}
 	return found
+}
+
+// names lists a directory without a look at what is in it: filepath.Glob takes
+// four times as long for /proc.
+func names(dir string) []string {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil // another user's, or a process that has ended
+	}
+	defer f.Close()
+	list, _ := f.Readdirnames(-1)
+	slices.Sort(list)
+	return list
 }
 
 // busy says who holds dev and how to make it let go: first who has the lock,
