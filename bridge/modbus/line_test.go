@@ -1,15 +1,18 @@
 package modbus
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"edge/bridge"
 	"edge/bridge/bridgetest"
+	"edge/internal/modbus"
 	"edge/internal/sim"
 	"edge/internal/uart"
 )
@@ -52,4 +55,27 @@ func TestLineIsChecked(t *testing.T) {
 			t.Errorf("Validate: %v, want a mistake at %s", err, want)
 		}
 	}
+}
+
+// A counted port is one whose driver counts.
+type counted struct{ port }
+
+func (counted) Counters() (uart.Counters, error) { return uart.Counters{Frame: 3, Break: 1}, nil }
+
+// What the driver has counted is beside the load of the bus.
+func TestBusTellsItsErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const text = "units: [{unit: 1, period: 1s, entities: [{id: a, address: 0}]}]\n"
+		r := connect(t, text, map[byte]modbus.Handler{1: memory(7)}, func(b *Bridge) {
+			open := b.open
+			b.open = func(ctx context.Context, c *Config, log *slog.Logger) (port, error) {
+				p, err := open(ctx, c, log)
+				return counted{p}, err
+			}
+		})
+		a := r.attr("bus_load", func(a bridge.Attr) bool { return len(a.Counters) > 0 })
+		if a.Counters["frame_errors"] != 3 || a.Counters["breaks"] != 1 || len(a.Counters) != 5 {
+			t.Errorf("counters of the bus are %v, want those of its driver", a.Counters)
+		}
+	})
 }

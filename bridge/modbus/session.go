@@ -390,12 +390,26 @@ func (s *session) missed(unit int) (n uint64) {
 	return n
 }
 
+// lineCounters are those of the tap, and those of the driver where it counts.
+func (s *session) lineCounters() map[string]uint64 {
+	counters := map[string]uint64{}
+	if s.tap != nil {
+		counters = s.tap.Counters()
+	}
+	if p, ok := s.port.(interface{ Counters() (uart.Counters, error) }); ok {
+		if c, err := p.Counters(); err == nil {
+			c.AddTo(counters)
+		}
+	}
+	return counters
+}
+
 // tellLoad notes how busy the bus was.
 func (s *session) tellLoad(now time.Time) {
 	if percent, ok := s.load.percent(now); ok {
 		entry := len(s.plan.points) + len(s.plan.units)
-		if s.tap != nil {
-			s.book.count(entry, s.tap.Counters(), nil)
+		if counters := s.lineCounters(); len(counters) > 0 {
+			s.book.count(entry, counters, nil)
 		}
 		s.book.hear(entry, fmt.Sprint(percent), byInput, now)
 	}

@@ -17,6 +17,15 @@ type Counters struct {
 	Break   uint64 // breaks: the line was at 0 for longer than a byte, or is cut
 }
 
+// AddTo adds what was counted to the counters in the attributes of an entity.
+func (c Counters) AddTo(counters map[string]uint64) {
+	counters["frame_errors"] = c.Frame
+	counters["parity_errors"] = c.Parity
+	counters["overruns"] = c.Overrun
+	counters["buffer_overruns"] = c.Buffer
+	counters["breaks"] = c.Break
+}
+
 // icounter is struct serial_icounter_struct of linux/serial.h.
 type icounter struct {
 	_                                             [4]int32 // changes of CTS, DSR, ring, DCD
