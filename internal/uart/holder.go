@@ -33,20 +33,54 @@ var readers = map[string]string{
 	"agetty":       "sudo systemctl disable --now serial-getty@%s",
 }
 
-// Holders returns who has the device open, as far as this user may see.
+// Holders returns who has the device open, as far as this user may see: of
+// another user's processes those that it is the terminal of.
 func Holders(dev string) []Holder { return Host{}.Holders(dev) }
 
 // Holders is as the function Holders.
-func (h Host) Holders(dev string) []Holder { return h.holders()[dev] }
+func (h Host) Holders(dev string) []Holder {
+	found := h.holders()[dev]
+	for _, o := range h.attached(dev) {
+		if !slices.Contains(found, o) {
+			found = append(found, o)
+		}
+	}
+	return found
+}
+
+// attached returns the processes whose controlling terminal dev is: a login. The
+// kernel says so to everybody (proc_pid_stat(5), tty_nr).
+func (h Host) attached(dev string) (found []Holder) {
+	var s unix.Stat_t
+	if unix.Stat(dev, &s) != nil {
+		return nil
+	}
+	minor := unix.Minor(s.Rdev)
+	number := strconv.Itoa(int(int32(minor&0xff | unix.Major(s.Rdev)<<8 | minor&^0xff<<12)))
+	for _, pid := range h.processes() {
+		// 513 (agetty) S 1 513 513 1028 …; the name may have blanks and brackets.
+		stat := content(h.path("proc", pid), "stat")
+		f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+		if len(f) > 4 && f[4] == number {
+			found = append(found, h.process(pid))
+		}
+	}
+	return found
+}
+
+// processes lists the processes by their numbers.
+func (h Host) processes() []string {
+	return slices.DeleteFunc(names(h.path("proc")), func(name string) bool {
+		_, err := strconv.Atoi(name)
+		return err != nil
+	})
+}
 
 // holders looks through every process once and returns the holders of each
 // file in /dev.
 func (h Host) holders() map[string][]Holder {
 	found := map[string][]Holder{}
-	for _, pid := range names(h.path("proc")) {
-		if _, err := strconv.Atoi(pid); err != nil {
-			continue
-		}
+	for _, pid := range h.processes() {
 		dir := h.path("proc", pid)
 		for _, fd := range names(dir + "/fd") {
 			dev, err := os.Readlink(dir + "/fd/" + fd)
@@ -82,13 +116,25 @@ func (h Host) busy(dev string, cause error) error {
 		holders = append([]Holder{o}, slices.DeleteFunc(holders, func(p Holder) bool { return p.PID == o.PID })...)
 	}
 	if len(holders) == 0 {
-		return fmt.Errorf("%w (%w) by a process of another user; `sudo fuser -v %s` names it", ErrBusy, cause, dev)
+		return fmt.Errorf("%w (%w) by a process of another user%s; `sudo fuser -v %s` names it", ErrBusy, cause, h.suspect(dev), dev)
 	}
 	names := make([]string, len(holders))
 	for i, o := range holders {
 		names[i] = o.String()
 	}
 	return fmt.Errorf("%w by %s%s", ErrBusy, strings.Join(names, ", "), advice(dev, holders))
+}
+
+// suspect names a service that may have dev, if one runs: what it has open is not
+// for every user to see.
+func (h Host) suspect(dev string) string {
+	for _, pid := range h.processes() {
+		o := h.process(pid)
+		if _, ok := readers[o.Command]; ok && o.Command != "agetty" { // which would be attached
+			return fmt.Sprintf(", perhaps %s%s", o, advice(dev, []Holder{o}))
+		}
+	}
+	return ""
 }
 
 // locker returns who has locked dev by flock(2), by a line of proc_locks(5):

@@ -212,6 +212,32 @@ func TestBusyByALockOfAnotherUser(t *testing.T) {
 	}
 }
 
+// What services of root have open is not for the hub to see. Of a login the
+// kernel tells everybody; one who may have refused the port is a suspect.
+func TestHoldersOfRoot(t *testing.T) {
+	_, path := newPTY(t)
+	var s unix.Stat_t
+	if err := unix.Stat(path, &s); err != nil {
+		t.Fatal(err)
+	}
+	minor := unix.Minor(s.Rdev)
+	number := minor&0xff | unix.Major(s.Rdev)<<8 | minor&^0xff<<12
+	h := machine(t, map[string]string{
+		"proc/513/comm": "agetty\n", "proc/513/stat": fmt.Sprintf("513 (agetty) S 1 513 513 %d 513 4194560\n", number),
+		"proc/514/comm": "a) b (c\n", "proc/514/stat": "514 (a) b (c) S 1 514 514 0 -1 4194560\n",
+	})
+	_, err := h.Open(t.Context(), uart.Config{Port: path})
+	if want := "agetty (pid 513); stop it with `sudo systemctl disable --now serial-getty@"; !errors.Is(err, uart.ErrBusy) || !strings.Contains(err.Error(), want) {
+		t.Errorf("Open beside a login: %v, want %q", err, want)
+	}
+	open(t, uart.Config{Port: path})
+	h = machine(t, map[string]string{"proc/512/comm": "ModemManager\n"})
+	_, err = h.Open(t.Context(), uart.Config{Port: path})
+	if want := "of another user, perhaps ModemManager (pid 512); stop it with `sudo systemctl disable --now ModemManager`; `sudo fuser"; !errors.Is(err, uart.ErrBusy) || !strings.Contains(err.Error(), want) {
+		t.Errorf("Open of a port that is refused: %v, want %q", err, want)
+	}
+}
+
 // minicom and cu lock by a file.
 func TestLockFile(t *testing.T) {
 	_, path := newPTY(t)
