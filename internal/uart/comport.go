@@ -199,17 +199,25 @@ func (c *comPort) event(verb, option byte, sub []byte) {
 		c.mu.Unlock()
 		c.tell()
 	}
-	if reply := c.options.answer(nil, verb, option); len(reply) > 0 && c.failed == nil {
-		c.failed = c.out.command(reply)
+	c.reply(c.options.answer(nil, verb, option))
+}
+
+// reply sends what a reader has to say. Its error is told by the next read.
+func (c *comPort) reply(b []byte) {
+	if len(b) > 0 && c.failed == nil {
+		c.failed = c.out.command(b)
 	}
 }
 
 // notice takes an answer or a notification of the server.
 func (c *comPort) notice(option byte, sub []byte) {
-	if option != optComPort || len(sub) < 2 || sub[0] < fromServer {
+	if option != optComPort || len(sub) == 0 || sub[0] < fromServer {
 		return
 	}
 	switch command := sub[0] - fromServer; {
+	case command == cpSignature && len(sub) == 1: // it asks for ours
+		c.reply(appendSub(nil, append([]byte{cpSignature}, "edge"...)...))
+	case len(sub) == 1:
 	case command == cpLineState: // one bit for each, and no number
 		for i := range c.lineErrors {
 			c.lineErrors[i].Add(uint64(sub[1]>>i) & 1)

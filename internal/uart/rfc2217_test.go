@@ -155,7 +155,7 @@ func TestComPortSetsTheLine(t *testing.T) {
 		t.Errorf("Read after the deadline: %v", err)
 	}
 	_ = p.SetReadDeadline(time.Time{})
-	_, _ = far.Write([]byte("\xff\xfa\x2c\x6a\x0e\xff\xf0x")) // NOTIFY-LINESTATE: overrun, parity, framing
+	_, _ = far.Write([]byte("\xff\xfa\x2c\x6a\x0e\xff\xf0" + sub("64") + sub("6a") + "x")) // NOTIFY-LINESTATE: overrun, parity, framing
 	if n, err := p.Read(got); n != 1 || err != nil {
 		t.Errorf("Read = %d, %v, want the byte after a notification", n, err)
 	}
@@ -345,5 +345,16 @@ func TestRateMayBeOffAsAnAdaptersMay(t *testing.T) {
 		if err := confirmed(cmd, binary.BigEndian.AppendUint32(nil, tt.got)); (err == nil) != tt.ok {
 			t.Errorf("asked for %d, got %d: %v, want ok %t", tt.want, tt.got, err, tt.ok)
 		}
+	}
+}
+
+func TestComPortSaysItsSignature(t *testing.T) {
+	wire := &narrow{room: 64}
+	c := newComPort(nil)
+	c.out.tcp = wire
+	c.event(tnSB, optComPort, []byte{fromServer + cpSignature})
+	c.event(tnSB, optComPort, append([]byte{fromServer + cpSignature}, "ser2net"...)) // theirs is no question
+	if want := sub("00 65646765"); string(wire.got) != want || c.failed != nil {
+		t.Errorf("asked for a signature, it says %x, %v, want %x", wire.got, c.failed, want)
 	}
 }
