@@ -55,7 +55,9 @@ func (s *session) poll(ctx context.Context, r *polled) error {
 	if err != nil && !harmless(err) {
 		return err
 	}
+	s.mu.Lock()
 	r.made(err == nil, time.Now())
+	s.mu.Unlock()
 	if err != nil {
 		if err := s.unanswered(ctx, r.ID, err); err != nil {
 			return err

@@ -30,7 +30,7 @@ type session struct {
 	// so that they leave in the order in which they came.
 	mu        sync.Mutex
 	book      *book
-	poller    *poller
+	poller    *poller // changed by write only
 	waiting   *waiter // for an answer; nil: nobody is
 	commands  tally   // that are answered
 	unmatched uint64  // frames that nobody was waiting for

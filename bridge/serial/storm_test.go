@@ -170,7 +170,7 @@ func pour(far *sim.PTY, s tide, long time.Duration) (n int, err error) {
 	const tick = 10 * time.Millisecond
 	clock := time.NewTicker(tick)
 	defer clock.Stop()
-	const piece = stormRate * int(tick) / int(time.Second)
+	const piece = stormRate / int(time.Second/tick)
 	for start := time.Now(); time.Since(start) < long; n++ {
 		for b := s.bytes; len(b) > 0; b = b[min(piece, len(b)):] {
 			<-clock.C

@@ -75,7 +75,7 @@ func build(t interface{ Fatalf(string, ...any) }, name string, content []byte) [
 // TestFramesAmongNoise is the promise: of the frames that are intact, 999 of 1000
 // are found, whatever is between them.
 func TestFramesAmongNoise(t *testing.T) {
-	const frames = 4000
+	const frames = 2000
 	for name, spec := range specs {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(7, 7))
