@@ -1,9 +1,12 @@
 package serial
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"edge/internal/frame"
 )
@@ -101,6 +104,41 @@ func TestPollerIsFairAndLate(t *testing.T) {
 	if r.made(true, at(21)); r.tries() != 3 {
 		t.Errorf("%d tries when it answers again, want 3", r.tries())
 	}
+}
+
+// TestNoRequestStarves is a model: however long exchanges take, none is made
+// before its time, and none waits for more than one of each of the others, and the
+// one that was under way.
+func TestNoRequestStarves(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		periods := rapid.SliceOfN(rapid.IntRange(10, 500), 1, 6).Draw(t, "periods")
+		var requests []Request
+		for i, ms := range periods {
+			requests = append(requests, Request{ID: fmt.Sprint(i), Every: time.Duration(ms) * time.Millisecond})
+		}
+		p := newPoller(requests, epoch)
+		began := make([]time.Time, 0, 200) // of each exchange
+		now := epoch
+		for range 200 {
+			r, due := p.due()
+			if due.After(now) {
+				now = due
+			}
+			waited := 0
+			for i := len(began) - 1; i >= 0 && began[i].After(due); i-- {
+				waited++
+			}
+			if waited > len(periods) {
+				t.Fatalf("request %s, due at %v, waited for %d exchanges of %d requests", r.ID, due.Sub(epoch), waited, len(periods))
+			}
+			began = append(began, now)
+			now = now.Add(time.Duration(rapid.IntRange(1, 200).Draw(t, "ms")) * time.Millisecond)
+			r.made(rapid.Bool().Draw(t, "answered"), now)
+			if r.next.Before(due.Add(r.Every)) {
+				t.Fatalf("request %s, due at %v every %v, is due again at %v", r.ID, due.Sub(epoch), r.Every, r.next.Sub(epoch))
+			}
+		}
+	})
 }
 
 func TestRequestsAreChecked(t *testing.T) {

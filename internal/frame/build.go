@@ -16,9 +16,9 @@ type Builder struct {
 // NewBuilder returns a Builder for a Spec that is valid.
 func NewBuilder(spec Spec) *Builder {
 	spec = spec.withDefaults()
-	b := &Builder{spec: spec, check: newChecker(spec)}
+	b := &Builder{spec: spec, check: newChecker(&spec)}
 	if spec.Kind == SML {
-		b.check, b.sml.crc = nil, smlCRC(spec)
+		b.check, b.sml.crc = nil, smlCRC(&spec)
 		b.spec.Start = "" // it is no part of the file
 	}
 	return b
@@ -58,7 +58,7 @@ type hole struct{ at, size int }
 
 // assemble puts everything into its place.
 func (b *Builder) assemble(content []byte) ([]byte, error) {
-	s := b.spec
+	s := &b.spec
 	plain := append([]byte(s.Start), content...)
 	plain = append(plain, s.end()...)
 	var holes []hole
@@ -75,7 +75,9 @@ func (b *Builder) assemble(content []byte) ([]byte, error) {
 		}
 		holes = append(holes, hole{at, b.check.size})
 	}
-	slices.SortFunc(holes, func(a, b hole) int { return a.at - b.at })
+	if len(holes) == 2 && holes[1].at < holes[0].at {
+		slices.Reverse(holes)
+	}
 	frame, err := punch(plain, holes)
 	if err != nil {
 		return nil, err
@@ -98,7 +100,7 @@ func punch(plain []byte, holes []hole) (frame []byte, err error) {
 
 // complete fills length and checksum in.
 func (b *Builder) complete(frame []byte) ([]byte, error) {
-	s := b.spec
+	s := &b.spec
 	if s.Kind == Fixed && len(frame) != s.Size {
 		return nil, fmt.Errorf("the frame has %d bytes, not %d", len(frame), s.Size)
 	}
@@ -122,7 +124,7 @@ func (b *Builder) complete(frame []byte) ([]byte, error) {
 
 // escape returns a frame with start and stop as it is on the line.
 func (b *Builder) escape(frame []byte) ([]byte, error) {
-	s := b.spec
+	s := &b.spec
 	start, end := len(s.Start), len(frame)-len(s.End)-s.Trailer
 	if s.Escape == "" {
 		if i := bytes.Index(frame[start:], []byte(s.End)); start+i < end {
@@ -143,7 +145,7 @@ func (b *Builder) escape(frame []byte) ([]byte, error) {
 }
 
 // end returns what ends a frame and belongs to it.
-func (s Spec) end() Bytes {
+func (s *Spec) end() Bytes {
 	if s.Kind == Delimiter {
 		return ""
 	}

@@ -94,7 +94,7 @@ func TestCheckAtAnyPlace(t *testing.T) {
 		{"of 24 bits", Check{Algorithm: "CRC-24/OPENPGP"}, "123456789\x21\xcf\x02"},
 		{"described", Check{Algorithm: "crc", Width: 16, Poly: 0x1021, Init: 0xffff, Reflected: true, XorOut: 0xffff}, "123456789\x90\x6e"},
 	} {
-		c := newChecker(Spec{Kind: Gap, Check: &tt.check})
+		c := newChecker(&Spec{Kind: Gap, Check: &tt.check})
 		if !c.good([]byte(tt.frame)) {
 			t.Errorf("%s: the checksum of %q is not right", tt.name, tt.frame)
 		}

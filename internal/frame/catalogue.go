@@ -71,31 +71,33 @@ var catalogue = []named{
 }
 
 // aliases are other names that the catalogue gives, those that data sheets use.
-var aliases = map[string]string{
-	"CRC-8":              "CRC-8/SMBUS",
-	"CRC-8/DALLAS":       "CRC-8/MAXIM-DOW",
-	"CRC-8/MAXIM":        "CRC-8/MAXIM-DOW",
-	"CRC-8/ITU":          "CRC-8/I-432-1",
-	"CRC-16":             "CRC-16/ARC",
-	"CRC-16/IBM":         "CRC-16/ARC",
-	"CRC-16/AUTOSAR":     "CRC-16/IBM-3740",
-	"CRC-16/CCITT":       "CRC-16/KERMIT",
-	"CRC-16/CCITT-TRUE":  "CRC-16/KERMIT",
-	"CRC-16/CCITT-FALSE": "CRC-16/IBM-3740",
-	"CRC-16/X-25":        "CRC-16/IBM-SDLC",
-	"CRC-16/MAXIM":       "CRC-16/MAXIM-DOW",
-	"CRC-16/BUYPASS":     "CRC-16/UMTS",
-	"CRC-16/ACORN":       "CRC-16/XMODEM",
-	"CRC-24":             "CRC-24/OPENPGP",
-	"CRC-32":             "CRC-32/ISO-HDLC",
-	"CRC-32C":            "CRC-32/ISCSI",
+var aliases = [][2]string{
+	{"CRC-8", "CRC-8/SMBUS"},
+	{"CRC-8/DALLAS", "CRC-8/MAXIM-DOW"},
+	{"CRC-8/MAXIM", "CRC-8/MAXIM-DOW"},
+	{"CRC-8/ITU", "CRC-8/I-432-1"},
+	{"CRC-16", "CRC-16/ARC"},
+	{"CRC-16/IBM", "CRC-16/ARC"},
+	{"CRC-16/AUTOSAR", "CRC-16/IBM-3740"},
+	{"CRC-16/CCITT", "CRC-16/KERMIT"},
+	{"CRC-16/CCITT-TRUE", "CRC-16/KERMIT"},
+	{"CRC-16/CCITT-FALSE", "CRC-16/IBM-3740"},
+	{"CRC-16/X-25", "CRC-16/IBM-SDLC"},
+	{"CRC-16/MAXIM", "CRC-16/MAXIM-DOW"},
+	{"CRC-16/BUYPASS", "CRC-16/UMTS"},
+	{"CRC-16/ACORN", "CRC-16/XMODEM"},
+	{"CRC-24", "CRC-24/OPENPGP"},
+	{"CRC-32", "CRC-32/ISO-HDLC"},
+	{"CRC-32C", "CRC-32/ISCSI"},
 }
 
 // findCRC looks a CRC up by its name, in any case.
 func findCRC(name string) (CRC, bool) {
 	name = strings.ToUpper(name)
-	if to, ok := aliases[name]; ok {
-		name = to
+	for _, a := range aliases {
+		if a[0] == name {
+			name = a[1]
+		}
 	}
 	i := slices.IndexFunc(catalogue, func(n named) bool { return n.name == name })
 	if i < 0 {

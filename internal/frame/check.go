@@ -1,7 +1,6 @@
 package frame
 
 import (
-	"encoding/hex"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -156,7 +155,7 @@ type checker struct {
 }
 
 // newChecker returns the checker of a valid Spec, or nil where it has none.
-func newChecker(s Spec) *checker {
+func newChecker(s *Spec) *checker {
 	if s.Check == nil {
 		return nil
 	}
@@ -199,6 +198,8 @@ func index(i, n int) int {
 	return i
 }
 
+const hexDigits = "0123456789ABCDEF"
+
 // compute returns the checksum of a frame in which it has its place at at.
 func (c *checker) compute(frame []byte, at, from, to int) []byte {
 	sum := c.sum.begin()
@@ -212,10 +213,13 @@ func (c *checker) compute(frame []byte, at, from, to int) []byte {
 		width /= 2
 	}
 	b := putNumber(c.text[:0], sum, width, c.Order)
-	if c.Hex {
-		return append(c.text[:0], strings.ToUpper(hex.EncodeToString(b))...)
+	if !c.Hex {
+		return b
 	}
-	return b
+	for i := width - 1; i >= 0; i-- { // the first digits take the place of the last bytes
+		c.text[2*i], c.text[2*i+1] = hexDigits[b[i]>>4], hexDigits[b[i]&15]
+	}
+	return c.text[:c.size]
 }
 
 // good reports whether the checksum of a frame is right.

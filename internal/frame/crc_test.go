@@ -36,7 +36,8 @@ func TestCatalogue(t *testing.T) {
 }
 
 func TestAliases(t *testing.T) {
-	for alias, name := range aliases {
+	for _, a := range aliases {
+		alias, name := a[0], a[1]
 		got, ok := findCRC(alias)
 		want, there := findCRC(name)
 		if !ok || !there || got != want {

@@ -149,6 +149,31 @@ func compare(want, got []string) (found, strange int) {
 	return found, strange
 }
 
+// TestNothingIsAllocated keeps the work for a byte small: what comes is looked at
+// where it is.
+func TestNothingIsAllocated(t *testing.T) {
+	for name, spec := range specs {
+		r := rand.New(rand.NewPCG(3, 3))
+		var line []byte
+		for len(line) < 4096 {
+			line = append(append(line, noise(r, name)...), build(t, name, content(r, name))...)
+		}
+		s, frames := NewSplitter(spec), 0
+		emit := func([]byte) { frames++ }
+		feed := func() {
+			s.Feed(line, epoch, emit)
+			s.Expire(emit)
+		}
+		feed() // makes the buffers
+		if n := testing.AllocsPerRun(10, feed); n != 0 {
+			t.Errorf("%s: %v allocations for %d bytes, want none", name, n, len(line))
+		}
+		if frames == 0 && spec.Kind != Gap {
+			t.Errorf("%s: no frames are found", name)
+		}
+	}
+}
+
 // TestBurstsCostWhatTheyHit damages frames in the middle of a burst: the rest are
 // found.
 func TestBurstsCostWhatTheyHit(t *testing.T) {

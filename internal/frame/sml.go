@@ -15,7 +15,7 @@ const (
 
 // smlCRC is the CRC of the specification, or the one that the configuration has
 // for meters which compute another.
-func smlCRC(s Spec) *crcTable {
+func smlCRC(s *Spec) *crcTable {
 	name := "CRC-16/IBM-SDLC"
 	if s.Check != nil {
 		name = s.Check.Algorithm

@@ -61,7 +61,7 @@ type Splitter struct {
 // NewSplitter returns a Splitter for a Spec that is valid.
 func NewSplitter(spec Spec) *Splitter {
 	spec = spec.withDefaults()
-	s := &Splitter{spec: spec, check: newChecker(spec), most: spec.Max, credit: mostCredit}
+	s := &Splitter{spec: spec, check: newChecker(&spec), most: spec.Max, credit: mostCredit}
 	switch spec.Kind {
 	case Delimiter:
 		s.cut = s.lines
@@ -75,7 +75,7 @@ func NewSplitter(spec Spec) *Splitter {
 		s.cut, s.match = s.scan, s.matchLength
 		s.uncounted, s.least = spec.uncounted(), spec.least()
 	case SML:
-		s.cut, s.match, s.crc = s.scan, s.matchSML, smlCRC(spec)
+		s.cut, s.match, s.crc = s.scan, s.matchSML, smlCRC(&spec)
 	case StartStop:
 		s.startStop()
 	}

@@ -40,9 +40,9 @@ func (s Spec) withDefaults() Spec {
 
 // flagged reports whether the same bytes begin and end a frame, so that what ends
 // one may begin the next, as in HDLC.
-func (s Spec) flagged() bool { return s.Kind == StartStop && s.Start == s.End }
+func (s *Spec) flagged() bool { return s.Kind == StartStop && s.Start == s.End }
 
-func (s Spec) xor() byte {
+func (s *Spec) xor() byte {
 	if s.XOR == "" {
 		return 0
 	}
@@ -50,7 +50,7 @@ func (s Spec) xor() byte {
 }
 
 // delimiter is what is between two frames.
-func (s Spec) delimiter() string {
+func (s *Spec) delimiter() string {
 	switch s.Kind {
 	case SLIP:
 		return "\xc0"
@@ -61,7 +61,7 @@ func (s Spec) delimiter() string {
 }
 
 // checkSize is how many bytes of a frame the checksum is.
-func (s Spec) checkSize() int {
+func (s *Spec) checkSize() int {
 	if c := newChecker(s); c != nil {
 		return c.size
 	}
@@ -69,7 +69,7 @@ func (s Spec) checkSize() int {
 }
 
 // checkBehind is how many of them come after the length.
-func (s Spec) checkBehind() int {
+func (s *Spec) checkBehind() int {
 	if s.Check != nil && s.Check.At != nil && *s.Check.At >= 0 && *s.Check.At < s.Length.At {
 		return 0
 	}
@@ -77,7 +77,7 @@ func (s Spec) checkBehind() int {
 }
 
 // uncounted is how many bytes of a frame its length does not count.
-func (s Spec) uncounted() int {
+func (s *Spec) uncounted() int {
 	n := s.Length.At + s.Length.Width
 	switch s.Length.Counts {
 	case CountFrame:
@@ -89,7 +89,7 @@ func (s Spec) uncounted() int {
 }
 
 // least is the fewest bytes that a frame with a length can have.
-func (s Spec) least() int {
+func (s *Spec) least() int {
 	return max(len(s.Start), s.Length.At+s.Length.Width) + s.checkBehind() + len(s.End)
 }
 
@@ -137,7 +137,7 @@ func (s Spec) Validate() error {
 }
 
 // refuseStrange finds what is for other kinds.
-func (s Spec) refuseStrange(m *mistakes) {
+func (s *Spec) refuseStrange(m *mistakes) {
 	for _, f := range []struct {
 		field string
 		set   bool
@@ -160,7 +160,7 @@ func (s Spec) refuseStrange(m *mistakes) {
 }
 
 // shortest returns the fewest bytes that a frame has.
-func (s Spec) shortest() int {
+func (s *Spec) shortest() int {
 	switch s.Kind {
 	case Fixed:
 		return s.Size
@@ -172,7 +172,7 @@ func (s Spec) shortest() int {
 	return 1
 }
 
-func (s Spec) validateFixed(m *mistakes) {
+func (s *Spec) validateFixed(m *mistakes) {
 	if s.Size < 1 || s.Size > MaxFrame {
 		m.add("size", "%d is not between 1 and %d", s.Size, MaxFrame)
 	} else if len(s.Start)+len(s.End) > s.Size {
@@ -180,7 +180,7 @@ func (s Spec) validateFixed(m *mistakes) {
 	}
 }
 
-func (s Spec) validateLength(m *mistakes) {
+func (s *Spec) validateLength(m *mistakes) {
 	f := s.Length
 	if f.At < 0 || f.At > 255 {
 		m.add("length.at", "%d is not between 0 and 255", f.At)
@@ -201,7 +201,7 @@ func (s Spec) validateLength(m *mistakes) {
 	}
 }
 
-func (s Spec) validateStartStop(m *mistakes) {
+func (s *Spec) validateStartStop(m *mistakes) {
 	if s.Start == "" {
 		m.add("start", "must be set for kind start_stop; for frames that only end, there is kind delimiter")
 	}
@@ -232,7 +232,7 @@ func (s Spec) validateStartStop(m *mistakes) {
 }
 
 // validateSML allows another CRC only.
-func (s Spec) validateSML(m *mistakes) {
+func (s *Spec) validateSML(m *mistakes) {
 	if s.Check == nil {
 		return
 	}
