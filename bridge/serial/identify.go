@@ -164,7 +164,8 @@ func (l *Listener) tune(r rate, again string) (ears []*ear, err error) {
 	if l.Progress != nil {
 		l.Progress(fmt.Sprintf("%d baud%s", r.baud, again))
 	}
-	if err := l.Port.SetRate(r.baud, 8, uart.NoParity); err != nil {
+	// A line that is set at its far side has one rate, at which all are heard.
+	if err := l.Port.SetRate(r.baud, 8, uart.NoParity); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return nil, err
 	}
 	for _, d := range r.devices {

@@ -12,13 +12,14 @@ import (
 func (a *app) serialCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serial",
-		Short: "Record what passes on a serial port, and play it again",
-		Example: `  edge serial capture usb-FTDI_* --baud 9600 stick.txt
+		Short: "Find out what a serial stick is; record what passes, and play it again",
+		Example: `  edge serial identify /dev/ttyUSB0
+  edge serial capture usb-FTDI_* --baud 9600 stick.txt
   edge serial replay stick.txt             a port that any program can open`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.serialCaptureCommand(), a.serialReplayCommand())
+	cmd.AddCommand(a.serialIdentifyCommand(), a.serialCaptureCommand(), a.serialReplayCommand())
 	return cmd
 }
 
