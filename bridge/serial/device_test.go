@@ -3,6 +3,8 @@ package serial
 import (
 	"encoding/hex"
 	"errors"
+	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -265,4 +267,42 @@ func TestDevicesAreKnownByTheirSigns(t *testing.T) {
 func has(get codec.Lookup, key string) bool {
 	v, ok := get(key)
 	return ok && (v.Text != "" || v.Trouble != "")
+}
+
+var update = flag.Bool("update", false, "write the table of devices into the documentation")
+
+// TestDevicesAreDocumented holds that the page has the table of the devices.
+func TestDevicesAreDocumented(t *testing.T) {
+	const page, head = "../../docs/serial.md", "| `device:` | what it is | line | entities | from |\n|---|---|---|---|---|\n"
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(b), head)
+	if !found {
+		t.Fatalf("%s has no table of devices", page)
+	}
+	table, after, _ := strings.Cut(rest, "\n\n")
+	if strings.HasPrefix(rest, "\n") { // no row yet
+		table, after = "", rest[1:]
+	}
+	var rows []string
+	for _, d := range Devices() {
+		c := d.Serial
+		var ids []string
+		for _, e := range c.Entities {
+			ids = append(ids, "`"+e.ID+"`")
+		}
+		line := fmt.Sprintf("%d %d%s%d", c.Baud, c.DataBits, strings.ToUpper(string(c.Parity[:1])), c.StopBits)
+		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s | %s |", d.Name, d.About, line, strings.Join(ids, ", "), d.Source))
+	}
+	want := strings.Join(rows, "\n")
+	if *update {
+		err = os.WriteFile(page, []byte(before+head+want+"\n\n"+after), 0o644)
+	} else if table != want {
+		err = fmt.Errorf("%s is not up to date: it has\n%s\nwant\n%s", page, table, want)
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }

@@ -64,8 +64,9 @@ var _ RatePort = (*uart.Port)(nil)
 // it asks changes nothing.
 func (l *Listener) Identify(ctx context.Context) ([]Guess, error) {
 	var found []Guess
+	all := rates(l.Devices)
 	for _, visit := range []func(context.Context, rate) ([]Guess, error){l.visit, l.await} {
-		for _, r := range rates(l.Devices) {
+		for i, r := range all {
 			if ctx.Err() != nil {
 				return best(found), nil
 			}
@@ -76,10 +77,12 @@ func (l *Listener) Identify(ctx context.Context) ([]Guess, error) {
 			if found = append(found, guesses...); len(found) > 0 && best(found)[0].Sure >= certain {
 				return best(found), nil
 			}
-			if l.spoke {
-				break // it speaks at another rate: they are all looked at again, with patience
+			if l.spoke { // at another rate: this one comes last when they are looked at again
+				all = append(slices.Delete(all, i, i+1), r)
+				break
 			}
 		}
+		l.spoke = false
 	}
 	return best(found), nil
 }
@@ -147,7 +150,6 @@ func (l *Listener) await(ctx context.Context, r rate) ([]Guess, error) {
 	if err != nil || only(r.devices, asked) {
 		return nil, err
 	}
-	l.spoke = false
 	_, err = l.hear(ctx, ears, patience)
 	return understood(ears), err
 }

@@ -17,7 +17,7 @@ import (
 // recite says text at the far end of a line, as a stick of this rate, until the
 // line is closed.
 func recite(p *sim.PTY, text []byte, rate sim.Rate) error {
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(400 * time.Millisecond)
 	defer tick.Stop()
 	for range tick.C {
 		near, err := p.Rate()
