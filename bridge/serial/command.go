@@ -79,7 +79,7 @@ func (w *writer) encode(cmd bridge.Command, now string) (value string, b []byte,
 }
 
 // command is the inverse of state.
-func (e Entity) command(value, now string) (state, raw string, err error) {
+func (e *Entity) command(value, now string) (state, raw string, err error) {
 	switch {
 	case e.kind() == bridge.Button && value == "":
 		return "PRESS", "PRESS", nil
@@ -98,7 +98,7 @@ func (e Entity) command(value, now string) (state, raw string, err error) {
 	return value, value, checkText(value)
 }
 
-func (e Entity) commandOnOff(value, now string) (state, raw string, err error) {
+func (e *Entity) commandOnOff(value, now string) (state, raw string, err error) {
 	switch state = strings.ToUpper(value); {
 	case state == "ON", state == "OFF":
 	case state != "TOGGLE":

@@ -90,7 +90,7 @@ func DefaultConfig() Config {
 }
 
 // line returns the part of c that package uart needs.
-func (c Config) line() uart.Config {
+func (c *Config) line() uart.Config {
 	return uart.Config{
 		Port: c.Port, Baud: c.Baud, DataBits: c.DataBits,
 		Parity: c.Parity, StopBits: c.StopBits, Flow: c.Flow,
@@ -123,7 +123,7 @@ func (c Config) Validate() error {
 }
 
 // checkLine gives the mistakes in what package uart needs their places.
-func (c Config) checkLine() (errs []error) {
+func (c *Config) checkLine() (errs []error) {
 	all, _ := c.line().Validate().(interface{ Unwrap() []error })
 	if all == nil {
 		return nil
@@ -136,7 +136,7 @@ func (c Config) checkLine() (errs []error) {
 	return errs
 }
 
-func (c Config) checkEntities(keys []string) (errs []error) {
+func (c *Config) checkEntities(keys []string) (errs []error) {
 	if len(c.Entities) == 0 {
 		errs = append(errs, config.Errorf("entities", "at least one must be given"))
 	}

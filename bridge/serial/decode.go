@@ -119,7 +119,7 @@ const maxSkip = 64
 
 // checkFormat reports what is wrong with the settings of the format, and returns
 // the keys that frames can have, or nil where any or none can be known.
-func (c Config) checkFormat() (keys []string, err error) {
+func (c *Config) checkFormat() (keys []string, err error) {
 	keys, err = c.groups()
 	errs := []error{err}
 	wrong := func(path, format string, args ...any) { errs = append(errs, config.Errorf(path, format, args...)) }
@@ -171,7 +171,7 @@ func placed(prefix string, err error) error {
 
 // groups returns the named groups of the pattern, or nil where none is needed
 // or can be known.
-func (c Config) groups() ([]string, error) {
+func (c *Config) groups() ([]string, error) {
 	switch {
 	case c.Format != Regex && c.Pattern != "":
 		return nil, config.Errorf("pattern", "is for format regex, not %s", c.Format)
@@ -192,7 +192,7 @@ func (c Config) groups() ([]string, error) {
 }
 
 // within returns what a key means in a frame, without the sender.
-func (c Config) within(key string) string {
+func (c *Config) within(key string) string {
 	if _, name, found := strings.Cut(key, "/"); found && c.Select != "" {
 		return name
 	}

@@ -15,7 +15,7 @@ import (
 
 // An ear listens for one device at one rate.
 type ear struct {
-	device    Device
+	device    *Device
 	baud      int
 	listening bool // to answers: it has been asked, or need not be
 	frames    *frame.Splitter
@@ -34,7 +34,7 @@ type ear struct {
 // mostRaw bounds the beginning of an answer.
 const mostRaw = 256
 
-func newEar(d Device, baud int) (*ear, error) {
+func newEar(d *Device, baud int) (*ear, error) {
 	e := &ear{device: d, baud: baud, listening: !asked(d), frames: frame.NewSplitter(d.Serial.spec())}
 	var err error
 	if e.decode, err = newDecoder(d.Serial); err != nil {

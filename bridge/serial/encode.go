@@ -46,7 +46,7 @@ var appenders = map[Encoding]codec.Appender{
 const valueKey = "value"
 
 // checkEncode reports everything that is wrong with Encode.
-func (e Entity) checkEncode() (errs []error) {
+func (e *Entity) checkEncode() (errs []error) {
 	wrong := func(path, format string, args ...any) {
 		errs = append(errs, config.Errorf("encode."+path, format, args...))
 	}
@@ -92,7 +92,7 @@ func (c Encode) frame() ([]byte, error) {
 }
 
 // encoded returns the bytes of an order.
-func (e Entity) encoded(o order) ([]byte, error) {
+func (e *Entity) encoded(o order) ([]byte, error) {
 	var b []byte
 	var err error
 	if e.Encode.As == AsBinary {
@@ -115,7 +115,7 @@ func (c Encode) binary(o order) ([]byte, error) {
 }
 
 // members returns what the object of an order holds.
-func (e Entity) members(o order) (object []codec.Member) {
+func (e *Entity) members(o order) (object []codec.Member) {
 	for _, key := range slices.Sorted(maps.Keys(e.Encode.With)) {
 		object = append(object, codec.Member{Key: key, Value: bare(e.Encode.With[key])})
 	}

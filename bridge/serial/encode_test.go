@@ -73,7 +73,8 @@ func TestEncodeIsChecked(t *testing.T) {
 		{"end of nothing", bridge.Number, "x", Encode{End: "\n"}, []string{"encode.as"}},
 		{"sensor", bridge.Sensor, "", Encode{As: AsJSON}, []string{"command"}},
 	} {
-		err := Entity{ID: "a", Kind: tt.kind, Command: tt.command, Encode: tt.encode}.validate()
+		e := Entity{ID: "a", Kind: tt.kind, Command: tt.command, Encode: tt.encode}
+		err := e.validate()
 		if got := places(t, err); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: mistakes at %v, want %v: %v", tt.name, got, tt.want, err)
 		}

@@ -22,21 +22,21 @@ var kinds = []bridge.Kind{bridge.Sensor, bridge.BinarySensor, bridge.Switch, bri
 // commanded are those of them that take commands; all but text must.
 var commanded = []bridge.Kind{bridge.Switch, bridge.Number, bridge.Text, bridge.Button}
 
-func (e Entity) kind() bridge.Kind {
+func (e *Entity) kind() bridge.Kind {
 	if e.Kind == "" {
 		return bridge.Sensor
 	}
 	return e.Kind
 }
 
-func (e Entity) key() string {
+func (e *Entity) key() string {
 	if e.Key == "" {
 		return e.ID
 	}
 	return e.Key
 }
 
-func (e Entity) scale() float64 {
+func (e *Entity) scale() float64 {
 	if e.Scale == 0 {
 		return 1
 	}
@@ -44,30 +44,30 @@ func (e Entity) scale() float64 {
 }
 
 // reported reports whether the stick says how the entity is.
-func (e Entity) reported() bool { return e.kind() != bridge.Button && !e.Optimistic }
+func (e *Entity) reported() bool { return e.kind() != bridge.Button && !e.Optimistic }
 
 // assumed reports whether a command that was sent becomes the state.
-func (e Entity) assumed() bool { return e.kind() != bridge.Button && e.Optimistic }
+func (e *Entity) assumed() bool { return e.kind() != bridge.Button && e.Optimistic }
 
 // takesCommands reports whether the entity says what is sent on a command.
-func (e Entity) takesCommands() bool { return e.Command != "" || e.Encode.As != NoEncoding }
+func (e *Entity) takesCommands() bool { return e.Command != "" || e.Encode.As != NoEncoding }
 
-func (e Entity) binary() bool { return e.kind() == bridge.Switch || e.kind() == bridge.BinarySensor }
+func (e *Entity) binary() bool { return e.kind() == bridge.Switch || e.kind() == bridge.BinarySensor }
 
 // numeric reports whether the entity's values must be numbers.
-func (e Entity) numeric() bool {
+func (e *Entity) numeric() bool {
 	return e.kind() == bridge.Number || e.Unit != "" || e.Min != nil || e.Max != nil || e.scale() != 1 || e.Offset != 0
 }
 
 // announced returns what the hub is told of the entity.
-func (e Entity) announced() bridge.Entity {
+func (e *Entity) announced() bridge.Entity {
 	return bridge.Entity{
 		ID: e.ID, Name: e.Name, Kind: e.kind(), Class: e.Class, Unit: e.Unit,
 		Min: e.Min, Max: e.Max, Options: e.Options, Command: e.takesCommands(),
 	}
 }
 
-func (e Entity) validate() error {
+func (e *Entity) validate() error {
 	var errs []error
 	wrong := func(path, format string, args ...any) { errs = append(errs, config.Errorf(path, format, args...)) }
 	if err := checkID(e.ID); err != nil {
@@ -99,7 +99,7 @@ func (e Entity) validate() error {
 }
 
 // checkCommand tries the template on values of every sort.
-func (e Entity) checkCommand() (errs []error) {
+func (e *Entity) checkCommand() (errs []error) {
 	errs = e.checkEncode()
 	takes := slices.Contains(commanded, e.kind())
 	switch needs := takes && e.kind() != bridge.Text; {
@@ -114,7 +114,7 @@ func (e Entity) checkCommand() (errs []error) {
 	if e.Command == "" {
 		return errs
 	}
-	t, err := compile(e, nil)
+	t, err := compile(*e, nil)
 	if err == nil {
 		_, err = t.render(order{ID: e.ID, Value: "1", Raw: "1"})
 	}
@@ -135,7 +135,7 @@ func checkID(id string) error {
 }
 
 // value turns a value with its unit into what is published, or says why not.
-func (e Entity) value(v codec.Value) (string, error) {
+func (e *Entity) value(v codec.Value) (string, error) {
 	if v.Unit == "" || e.Unit == "" || sameUnit(v.Unit, e.Unit) {
 		return e.state(v.Text)
 	}
@@ -151,7 +151,7 @@ func (e Entity) value(v codec.Value) (string, error) {
 }
 
 // state turns what the stick said into what is published, or says why not.
-func (e Entity) state(raw string) (string, error) {
+func (e *Entity) state(raw string) (string, error) {
 	raw = strings.TrimSpace(raw)
 	if err := checkText(raw); err != nil {
 		return "", err
@@ -180,7 +180,7 @@ func checkText(s string) error {
 	return nil
 }
 
-func (e Entity) onOff(raw string) (string, error) {
+func (e *Entity) onOff(raw string) (string, error) {
 	on, off := []string{"on", "true", "1", "yes"}, []string{"off", "false", "0", "no"}
 	if e.OnValue != "" {
 		on, off = []string{e.OnValue}, []string{e.OffValue}
@@ -200,7 +200,7 @@ func (e Entity) onOff(raw string) (string, error) {
 	return "", fmt.Errorf("%s is neither %s nor %s", quote(raw), on[0], off[0])
 }
 
-func (e Entity) number(raw string) (string, error) {
+func (e *Entity) number(raw string) (string, error) {
 	v, err := parseNumber(raw)
 	if err != nil {
 		return "", err
@@ -213,7 +213,7 @@ func (e Entity) number(raw string) (string, error) {
 	return text, e.checkRange(v)
 }
 
-func (e Entity) checkRange(v float64) error {
+func (e *Entity) checkRange(v float64) error {
 	switch {
 	case math.IsInf(v, 0) || math.IsNaN(v):
 		return errors.New("the value is too large")

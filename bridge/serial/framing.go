@@ -10,7 +10,7 @@ import (
 
 // spec returns how frames are told apart. Without framing they are lines;
 // delimiter and max_line hold for framing, too, where that is silent.
-func (c Config) spec() frame.Spec {
+func (c *Config) spec() frame.Spec {
 	spec := frame.Spec{Kind: frame.Delimiter}
 	if c.Framing != nil {
 		spec = *c.Framing
@@ -25,7 +25,7 @@ func (c Config) spec() frame.Spec {
 }
 
 // checkFraming reports what is wrong with how frames are told apart.
-func (c Config) checkFraming() (errs []error) {
+func (c *Config) checkFraming() (errs []error) {
 	if c.MaxLine < 1 || c.MaxLine > frame.MaxFrame {
 		errs = append(errs, config.Errorf("max_line", "%d is not between 1 and %d", c.MaxLine, frame.MaxFrame))
 	}
@@ -57,7 +57,7 @@ func specErrors(at string, err error) (errs []error) {
 
 // builder returns what makes frames of commands and requests, or nil where these
 // say all of a frame themselves.
-func (c Config) builder() *frame.Builder {
+func (c *Config) builder() *frame.Builder {
 	if !c.CommandFraming || c.Framing == nil {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 
 // A Guess is what a stick may be.
 type Guess struct {
-	Device Device
+	Device *Device
 	Baud   int    // at which it was understood
 	Sure   int    // per cent
 	Why    string // what it said
@@ -65,7 +65,7 @@ var _ RatePort = (*uart.Port)(nil)
 func (l *Listener) Identify(ctx context.Context) ([]Guess, error) {
 	var found []Guess
 	all := rates(l.Devices)
-	for _, visit := range []func(context.Context, rate) ([]Guess, error){l.visit, l.await} {
+	for _, visit := range []func(context.Context, *rate) ([]Guess, error){l.visit, l.await} {
 		for i, r := range all {
 			if ctx.Err() != nil {
 				return best(found), nil
@@ -87,13 +87,14 @@ func (l *Listener) Identify(ctx context.Context) ([]Guess, error) {
 	return best(found), nil
 }
 
-// best sorts guesses and leaves one for each device.
+// best returns the best guess for each device, the surest first.
 func best(found []Guess) []Guess {
-	slices.SortStableFunc(found, func(a, b Guess) int { return cmp.Compare(b.Sure, a.Sure) })
 	var out []Guess
-	for _, g := range found {
-		if !slices.ContainsFunc(out, func(o Guess) bool { return o.Device.Name == g.Device.Name }) {
-			out = append(out, g)
+	for sure := 100; sure > 0; sure-- {
+		for _, g := range found {
+			if g.Sure == sure && !slices.ContainsFunc(out, func(o Guess) bool { return o.Device.Name == g.Device.Name }) {
+				out = append(out, g)
+			}
 		}
 	}
 	return out
@@ -102,29 +103,30 @@ func best(found []Guess) []Guess {
 // A rate is a speed with the devices that have it.
 type rate struct {
 	baud    int
-	devices []Device
+	devices []*Device
 }
 
 // rates returns those of devices: first those at which most can be, in an order
 // in which the fast ones, of which little is missed, come before the slow.
-func rates(devices []Device) (all []rate) {
-	for _, d := range devices {
+func rates(devices []Device) (all []*rate) {
+	for n := range devices {
+		d := &devices[n]
 		for _, baud := range append([]int{d.Serial.Baud}, d.Bauds...) {
-			i := slices.IndexFunc(all, func(r rate) bool { return r.baud == baud })
+			i := slices.IndexFunc(all, func(r *rate) bool { return r.baud == baud })
 			if i < 0 {
-				i, all = len(all), append(all, rate{baud: baud})
+				i, all = len(all), append(all, &rate{baud: baud})
 			}
 			all[i].devices = append(all[i].devices, d)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b rate) int {
+	slices.SortStableFunc(all, func(a, b *rate) int {
 		return cmp.Or(cmp.Compare(len(b.devices), len(a.devices)), cmp.Compare(b.baud, a.baud))
 	})
 	return all
 }
 
 // visit listens at a rate for a glance, then asks.
-func (l *Listener) visit(ctx context.Context, r rate) ([]Guess, error) {
+func (l *Listener) visit(ctx context.Context, r *rate) ([]Guess, error) {
 	ears, err := l.tune(r, "")
 	if err != nil {
 		return nil, err
@@ -145,7 +147,7 @@ func (l *Listener) visit(ctx context.Context, r rate) ([]Guess, error) {
 
 // await listens at a rate until the stick has spoken once more. A stick that
 // has not spoken yet may be one that does so seldom.
-func (l *Listener) await(ctx context.Context, r rate) ([]Guess, error) {
+func (l *Listener) await(ctx context.Context, r *rate) ([]Guess, error) {
 	ears, err := l.tune(r, " again")
 	if err != nil || only(r.devices, asked) {
 		return nil, err
@@ -154,15 +156,15 @@ func (l *Listener) await(ctx context.Context, r rate) ([]Guess, error) {
 	return understood(ears), err
 }
 
-func asked(d Device) bool { return len(d.Serial.Requests) > 0 }
+func asked(d *Device) bool { return len(d.Serial.Requests) > 0 }
 
-func only(devices []Device, is func(Device) bool) bool {
-	return !slices.ContainsFunc(devices, func(d Device) bool { return !is(d) })
+func only(devices []*Device, is func(*Device) bool) bool {
+	return !slices.ContainsFunc(devices, func(d *Device) bool { return !is(d) })
 }
 
 // tune sets the rate and returns what listens at it. Bytes of seven bits are
 // heard as eight, of which one is the parity: so both kinds are heard at once.
-func (l *Listener) tune(r rate, again string) (ears []*ear, err error) {
+func (l *Listener) tune(r *rate, again string) (ears []*ear, err error) {
 	if l.Progress != nil {
 		l.Progress(fmt.Sprintf("%d baud%s", r.baud, again))
 	}
@@ -181,7 +183,7 @@ func (l *Listener) tune(r rate, again string) (ears []*ear, err error) {
 }
 
 // askAll asks each device that must be asked, until one has answered.
-func (l *Listener) askAll(ctx context.Context, r rate, ears []*ear) ([]Guess, error) {
+func (l *Listener) askAll(ctx context.Context, r *rate, ears []*ear) ([]Guess, error) {
 	for i, d := range r.devices {
 		if !asked(d) || ctx.Err() != nil {
 			continue

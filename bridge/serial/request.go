@@ -119,7 +119,7 @@ func (m mask) begins(frame []byte) bool {
 }
 
 // checkRequests reports what is wrong with what is asked of the stick.
-func (c Config) checkRequests() (errs []error) {
+func (c *Config) checkRequests() (errs []error) {
 	for _, list := range []struct {
 		name string
 		n    int
@@ -151,7 +151,7 @@ func (c Config) checkRequests() (errs []error) {
 }
 
 // checkAsked reports what is wrong with how an entity is asked for.
-func (c Config) checkAsked(e Entity) error {
+func (c *Config) checkAsked(e Entity) error {
 	var errs []error
 	known := slices.ContainsFunc(c.Requests, func(r Request) bool { return r.ID == e.Request })
 	if e.Request != "" && !known {
@@ -166,7 +166,7 @@ func (c Config) checkAsked(e Entity) error {
 	return errors.Join(errs...)
 }
 
-func (c Config) checkExchange(x Exchange) error {
+func (c *Config) checkExchange(x Exchange) error {
 	errs := []error{x.check()}
 	if _, err := x.bytes(c.builder()); err != nil {
 		errs = append(errs, config.Errorf("send", "%w", err))

@@ -11,7 +11,7 @@ import (
 )
 
 // checkTap gives the mistakes in what package uart needs for a tap their places.
-func (c Config) checkTap() error {
+func (c *Config) checkTap() error {
 	if c.Tap == nil {
 		return nil
 	}

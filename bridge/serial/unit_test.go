@@ -24,7 +24,8 @@ func TestValueConvertsUnits(t *testing.T) {
 		{"1", "V", "A", `the unit is "V", not A`},
 		{"x", "kW", "W", `"x" is not a number`},
 	} {
-		got, err := Entity{Unit: tt.want}.value(codec.Value{Text: tt.text, Unit: tt.unit})
+		e := Entity{Unit: tt.want}
+		got, err := e.value(codec.Value{Text: tt.text, Unit: tt.unit})
 		if err != nil {
 			got = err.Error()
 		}

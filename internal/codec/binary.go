@@ -19,7 +19,8 @@ type Table []Field
 // begin with the index of the field.
 func (t Table) Validate() error {
 	var errs []error
-	for i, f := range t {
+	for i := range t {
+		f := &t[i]
 		at := fmt.Sprintf("[%d]", i)
 		if f.Key != "" && slices.ContainsFunc(t[:i], func(o Field) bool { return o.Key == f.Key }) {
 			errs = append(errs, wrong(at+".key", "%q is already the key of an earlier field", f.Key))
@@ -45,7 +46,8 @@ func (t Table) Has(key string) bool {
 // A field beyond the end of the frame is not there.
 func Binary(t Table) Decoder {
 	words := make([]map[int64]string, len(t))
-	for i, f := range t {
+	for i := range t {
+		f := &t[i]
 		words[i] = f.words()
 	}
 	return func(frame []byte) (Lookup, error) {
@@ -56,7 +58,8 @@ func Binary(t Table) Decoder {
 			return nothing, nil
 		}
 		return func(key string) (Value, bool) {
-			for i, f := range t {
+			for i := range t {
+				f := &t[i]
 				if b := f.slice(frame); f.Key == key && b != nil {
 					return f.value(b, words[i])
 				}
@@ -68,7 +71,8 @@ func Binary(t Table) Decoder {
 
 // fits reports whether the constants of the table are in the frame.
 func (t Table) fits(frame []byte) bool {
-	for _, f := range t {
+	for i := range t {
+		f := &t[i]
 		if f.Is == nil {
 			continue
 		}
@@ -84,7 +88,7 @@ func (t Table) fits(frame []byte) bool {
 }
 
 // words returns the names of numbers.
-func (f Field) words() map[int64]string {
+func (f *Field) words() map[int64]string {
 	words := make(map[int64]string, len(f.Enum))
 	for n, word := range f.Enum {
 		if v, err := strconv.ParseInt(n, 0, 64); err == nil {
@@ -96,7 +100,7 @@ func (f Field) words() map[int64]string {
 
 // raw returns the bits of a number. ok is false where BCD has a digit that is
 // none.
-func (f Field) raw(b []byte) (bits uint64, ok bool) {
+func (f *Field) raw(b []byte) (bits uint64, ok bool) {
 	for i := range b {
 		digit := uint64(b[place(f.Order, i, len(b))])
 		if f.kind() != BCD {
@@ -131,7 +135,7 @@ func mask(width int) uint64 { return math.MaxUint64 >> (64 - width) }
 
 // among reports whether bits are one of the numbers: -1 and 65535 are the same
 // in 16 bits.
-func (f Field) among(bits uint64, numbers []int64) bool {
+func (f *Field) among(bits uint64, numbers []int64) bool {
 	m := uint64(math.MaxUint64)
 	if f.integer() {
 		_, width, _ := f.part()
@@ -143,7 +147,7 @@ func (f Field) among(bits uint64, numbers []int64) bool {
 }
 
 // value reads the field from its bytes.
-func (f Field) value(b []byte, words map[int64]string) (Value, bool) {
+func (f *Field) value(b []byte, words map[int64]string) (Value, bool) {
 	switch f.kind() {
 	case ASCII:
 		return printable(b)
@@ -179,7 +183,7 @@ func printable(b []byte) (Value, bool) {
 	return text(s)
 }
 
-func (f Field) word(bits uint64, words map[int64]string) (Value, bool) {
+func (f *Field) word(bits uint64, words map[int64]string) (Value, bool) {
 	n := int64(bits)
 	if f.signed() {
 		n = f.extend(bits)
@@ -191,7 +195,7 @@ func (f Field) word(bits uint64, words map[int64]string) (Value, bool) {
 }
 
 // real reads a float. Sensors that have no value say NaN.
-func (f Field) real(bits uint64) (Value, bool) {
+func (f *Field) real(bits uint64) (Value, bool) {
 	v := f.number(bits)
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return trouble("the sensor says that it has no number: " + strconv.FormatFloat(v, 'g', -1, 64))
@@ -205,7 +209,7 @@ func (f Field) real(bits uint64) (Value, bool) {
 }
 
 // number returns the value that the bits stand for.
-func (f Field) number(bits uint64) float64 {
+func (f *Field) number(bits uint64) float64 {
 	switch {
 	case f.kind() == F32:
 		return float64(math.Float32frombits(uint32(bits)))
@@ -218,7 +222,7 @@ func (f Field) number(bits uint64) float64 {
 }
 
 // extend gives the bits of a two's complement number their sign.
-func (f Field) extend(bits uint64) int64 {
+func (f *Field) extend(bits uint64) int64 {
 	_, width, _ := f.part()
 	return int64(bits<<(64-width)) >> (64 - width)
 }

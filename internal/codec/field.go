@@ -73,41 +73,41 @@ func (Order) Values() []string { return []string{"", string(Big), string(Little)
 // maxFrame bounds offsets, in bytes.
 const maxFrame = 65535
 
-func (f Field) kind() Type {
+func (f *Field) kind() Type {
 	if f.Type == "" {
 		return U8
 	}
 	return f.Type
 }
 
-func (f Field) size() int {
+func (f *Field) size() int {
 	if n := sizes[f.kind()]; n > 0 {
 		return n
 	}
 	return f.Length
 }
 
-func (f Field) scale() float64 {
+func (f *Field) scale() float64 {
 	if f.Scale == 0 {
 		return 1
 	}
 	return f.Scale
 }
 
-func (f Field) signed() bool { return f.kind()[0] == 's' }
-func (f Field) float() bool  { return f.kind()[0] == 'f' }
+func (f *Field) signed() bool { return f.kind()[0] == 's' }
+func (f *Field) float() bool  { return f.kind()[0] == 'f' }
 
 // integer reports whether the field is a number of bits.
-func (f Field) integer() bool { return f.signed() || f.kind()[0] == 'u' }
+func (f *Field) integer() bool { return f.signed() || f.kind()[0] == 'u' }
 
 // textual reports whether the field is no number.
-func (f Field) textual() bool { return f.kind() == ASCII || f.kind() == Hex }
+func (f *Field) textual() bool { return f.kind() == ASCII || f.kind() == Hex }
 
 // width is the number of bits of an integer.
-func (f Field) width() int { return 8 * f.size() }
+func (f *Field) width() int { return 8 * f.size() }
 
 // part reads Bits; the whole number if it is not set.
-func (f Field) part() (shift, width int, err error) {
+func (f *Field) part() (shift, width int, err error) {
 	if f.Bits == "" {
 		return 0, f.width(), nil
 	}
@@ -123,7 +123,7 @@ func (f Field) part() (shift, width int, err error) {
 }
 
 // slice returns the bytes of the field, or nil where the frame is too short.
-func (f Field) slice(frame []byte) []byte {
+func (f *Field) slice(frame []byte) []byte {
 	at := f.At
 	if at < 0 {
 		at += len(frame)
@@ -135,7 +135,7 @@ func (f Field) slice(frame []byte) []byte {
 }
 
 // validate reports everything that is wrong, by key.
-func (f Field) validate() error {
+func (f *Field) validate() error {
 	var errs []error
 	if f.Key == "" && f.Is == nil {
 		errs = append(errs, wrong("key", "must be set, or else is"))
@@ -158,7 +158,7 @@ func (f Field) validate() error {
 	return errors.Join(append(errs, f.validateNumber()...)...)
 }
 
-func (f Field) validateNumber() (errs []error) {
+func (f *Field) validateNumber() (errs []error) {
 	if f.Bits != "" && !f.integer() {
 		errs = append(errs, wrong("bits", "is for integers, not %s", f.kind()))
 	} else if _, _, err := f.part(); err != nil {

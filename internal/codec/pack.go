@@ -12,7 +12,8 @@ import (
 // inverse of Binary. A value that does not fit its field is an error, and so is
 // one that means that there is no value.
 func (t Table) Fill(frame []byte, values func(key string) (text string, ok bool)) error {
-	for _, f := range t {
+	for i := range t {
+		f := &t[i]
 		b := f.slice(frame)
 		if f.Is != nil {
 			if b == nil {
@@ -37,7 +38,7 @@ func (t Table) Fill(frame []byte, values func(key string) (text string, ok bool)
 	return nil
 }
 
-func (f Field) mask() uint64 {
+func (f *Field) mask() uint64 {
 	if f.kind() == BCD {
 		return math.MaxUint64
 	}
@@ -46,7 +47,7 @@ func (f Field) mask() uint64 {
 }
 
 // write is the inverse of value.
-func (f Field) write(b []byte, s string) error {
+func (f *Field) write(b []byte, s string) error {
 	switch f.kind() {
 	case ASCII:
 		if len(s) > len(b) {
@@ -73,7 +74,7 @@ func (f Field) write(b []byte, s string) error {
 }
 
 // bits returns what stands for a text in the frame.
-func (f Field) bits(s string) (uint64, error) {
+func (f *Field) bits(s string) (uint64, error) {
 	if len(f.Enum) > 0 {
 		for n, word := range f.words() {
 			if word == s {
@@ -102,7 +103,7 @@ func (f Field) bits(s string) (uint64, error) {
 }
 
 // whole reads an integer that must fit the bits of the field.
-func (f Field) whole(s string) (uint64, error) {
+func (f *Field) whole(s string) (uint64, error) {
 	width := 64
 	if f.integer() {
 		_, width, _ = f.part()
@@ -126,7 +127,7 @@ func (f Field) whole(s string) (uint64, error) {
 }
 
 // put is the inverse of raw. Bits beside the field's stay as they are.
-func (f Field) put(b []byte, bits uint64) error {
+func (f *Field) put(b []byte, bits uint64) error {
 	n := len(b)
 	if f.kind() == BCD {
 		for i := n - 1; i >= 0; i-- {
