@@ -121,7 +121,7 @@ func (s *session) looked(w *write, o outcome, err error, now time.Time) {
 
 // finishLate answers a command whose time is over.
 func (s *session) finishLate(w *write) {
-	reason := fmt.Sprintf("the unit has not answered for %v", s.cfg.WriteWindow)
+	reason := fmt.Sprintf("the unit gave no answer to it within %v", s.cfg.WriteWindow)
 	if w.written {
 		reason = "was written, and could not be read back"
 	}

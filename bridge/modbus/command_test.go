@@ -124,3 +124,43 @@ func TestCommandRefusedByUnit(t *testing.T) {
 		}
 	})
 }
+
+// TestCommandWithoutAnswer is a unit that is silent about what it does not let one
+// write: it does not seem dead, and what it measures is read all the same.
+func TestCommandWithoutAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := boilerMemory()
+		m.OnWrite = func(modbus.Table, uint16, []uint16) error { return modbus.ErrSilent }
+		r := connect(t, boiler, map[byte]modbus.Handler{9: m}, nil)
+		r.expect("boiler_pump", "OFF")
+		bridgetest.Send(t, r.Client, testBase.Set("boiler_pump"), "ON")
+		for value := range uint16(15) {
+			time.Sleep(time.Second) // of the bubble
+			m.Set(modbus.HoldingRegisters, 0, 20+value)
+			start := time.Now()
+			bridgetest.Await(t, r.Client, testBase.State("boiler_target"), func(bridge.Message) bool { return true })
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("a value was read only after %v", took)
+			}
+		}
+		if got := r.result("boiler_pump"); got.Status != bridge.StatusError || !strings.Contains(got.Reason, "no answer") {
+			t.Errorf("the result is %+v, want that there was no answer", got)
+		}
+	})
+}
+
+// TestCommandOnce has no window: what was written once is read back all the same.
+func TestCommandOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := connect(t, strings.Replace(boiler, "write_window: 20s", "write_window: 0s", 1), map[byte]modbus.Handler{9: boilerMemory()}, nil)
+		r.expect("boiler_pump", "OFF")
+		if got := r.command("boiler_pump", "ON"); got.Status != bridge.StatusOK {
+			t.Errorf("the result is %+v, want ok", got)
+		}
+		r.units[9].Break(sim.Dead)
+		start := time.Now()
+		if got := r.command("boiler_pump", "OFF"); got.Status != bridge.StatusError || time.Since(start) > time.Second {
+			t.Errorf("after %v the result is %+v, want an error after one try", time.Since(start), got)
+		}
+	})
+}
