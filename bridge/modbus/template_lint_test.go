@@ -33,12 +33,14 @@ var unitsOf = map[string][]string{
 // their sum over a day does.
 var counters = []string{"energy", "reactive_energy", "duration"}
 
-// parsed are all templates that are built in. To read YAML is what costs.
+// parsed are all templates that are built in, from the files that they are made of. To
+// read YAML is what costs.
 var parsed = sync.OnceValues(func() (map[string]Template, error) {
-	names, err := TemplateNames("")
+	const folder = "templates"
+	names, err := TemplateNames(folder)
 	all := map[string]Template{}
 	for _, name := range names {
-		file, err := FindTemplate("", name)
+		file, err := FindTemplate(folder, name)
 		if err != nil {
 			return nil, err
 		}

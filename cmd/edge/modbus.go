@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,13 +52,20 @@ func (a *app) modbusTemplatesCommand() *cobra.Command {
 
 // A listedTemplate is what `edge modbus templates --json` prints.
 type listedTemplate struct {
-	Name         string                      `json:"name"`
-	File         string                      `json:"file,omitempty"` // empty if it is built in
-	Manufacturer string                      `json:"manufacturer,omitempty"`
-	Model        string                      `json:"model,omitempty"`
-	Source       string                      `json:"source,omitempty"`
-	Parameters   map[string]modbus.Parameter `json:"parameters,omitempty"`
-	Entities     int                         `json:"entities"`
+	Name         string            `json:"name"`
+	File         string            `json:"file,omitempty"` // empty if it is built in
+	Manufacturer string            `json:"manufacturer,omitempty"`
+	Model        string            `json:"model,omitempty"`
+	Source       string            `json:"source,omitempty"`
+	Parameters   []listedParameter `json:"parameters,omitempty"`
+	Entities     int               `json:"entities"`
+}
+
+type listedParameter struct {
+	Name    string   `json:"name"`
+	Default string   `json:"default,omitempty"`
+	Values  []string `json:"values,omitempty"`
+	Doc     string   `json:"doc,omitempty"`
 }
 
 // listTemplates lists all that can be used; what is wrong with others comes last.
@@ -74,10 +84,18 @@ func (a *app) listTemplates(folder string) error {
 		}
 		list = append(list, listedTemplate{
 			Name: name, File: file.File, Manufacturer: t.Manufacturer, Model: t.Model,
-			Source: t.Source, Parameters: t.Parameters, Entities: len(t.Entities),
+			Source: t.Source, Parameters: listParameters(t), Entities: len(t.Entities),
 		})
 	}
 	return errors.Join(append([]error{a.printTemplates(list)}, errs...)...)
+}
+
+func listParameters(t modbus.Template) (list []listedParameter) {
+	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
+		p := t.Parameters[name]
+		list = append(list, listedParameter{name, p.Default, p.Values, p.Doc})
+	}
+	return list
 }
 
 func openTemplate(folder, name string) (modbus.TemplateFile, modbus.Template, error) {
@@ -99,9 +117,13 @@ func (a *app) printTemplates(list []listedTemplate) error {
 		}
 		return nil
 	}
-	rows := [][]string{{"TEMPLATE", "MAKER", "MODEL", "FILE"}}
+	rows := [][]string{{"TEMPLATE", "MAKER", "MODEL", "PARAMETERS", "FILE"}}
 	for _, t := range list {
-		rows = append(rows, []string{t.Name, t.Manufacturer, t.Model, t.File})
+		var parameters []string
+		for _, p := range t.Parameters {
+			parameters = append(parameters, p.Name)
+		}
+		rows = append(rows, []string{t.Name, t.Manufacturer, t.Model, strings.Join(parameters, ", "), t.File})
 	}
 	return a.printTable(rows)
 }
