@@ -60,10 +60,11 @@ type column struct {
 	note  string // what is in brackets: hex, bytes
 }
 
-// csvColumns are the names that a column may have, without what is no letter.
+// csvColumns are the names that a column may have, without what is no letter; earlier
+// ones are better.
 var csvColumns = map[string][]string{
 	"address": {"address", "addr", "register", "reg", "registeraddress", "startaddress", "startreg", "startregister", "modbusaddress", "physicaladdress", "offset", "registernumber", "registerno", "number"},
-	"name":    {"name", "parameter", "description", "variable", "quantity", "signal", "label", "measurement", "contents"},
+	"name":    {"name", "parameter", "description", "variable", "variablename", "parametername", "registername", "quantity", "signal", "label", "measurement", "contents", "note", "notes", "remark", "comment"},
 	"id":      {"id", "entity", "key"},
 	"type":    {"type", "format", "datatype", "dataformat"},
 	"unit":    {"unit", "units", "engunit"},
@@ -133,11 +134,16 @@ func separator(data []byte) rune {
 // header finds the columns. It reports whether there are those that must be.
 func (g *generator) header() bool {
 	g.columns = map[string]column{}
-	for i, title := range g.row {
-		title, note, _ := strings.Cut(strings.ToLower(title), "(")
-		for key, names := range csvColumns {
-			if _, taken := g.columns[key]; !taken && slices.Contains(names, lettersOf(title)) {
-				g.columns[key] = column{i, note}
+	for key, names := range csvColumns {
+		best := len(names)
+		for i, title := range g.row {
+			title, note, _ := strings.Cut(strings.ToLower(title), "(")
+			letters := lettersOf(title)
+			if plain, ok := strings.CutSuffix(letters, "hex"); ok {
+				letters, note = plain, "hex"
+			}
+			if at := slices.Index(names, letters); at >= 0 && at < best {
+				best, g.columns[key] = at, column{i, note}
 			}
 		}
 	}
@@ -168,9 +174,16 @@ func (g *generator) cell(key string) string {
 	return strings.TrimSpace(g.row[c.index])
 }
 
-// entity makes an entity of the current row. A row without an address is a heading.
+// entity makes an entity of the current row. One without an address, or with nothing
+// else, is a heading.
 func (g *generator) entity() {
-	if g.cell("address") == "" {
+	full := 0
+	for _, cell := range g.row {
+		if strings.TrimSpace(cell) != "" {
+			full++
+		}
+	}
+	if g.cell("address") == "" || full < 2 {
 		return
 	}
 	before := len(g.errs)

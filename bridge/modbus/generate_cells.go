@@ -113,10 +113,7 @@ func (g *generator) formatOf(text string, size int, e *Entity) Format {
 	if e.Table == Coil || e.Table == Discrete {
 		return ""
 	}
-	letters := lettersOf(text)
-	if letters == "" {
-		letters = "unsigned"
-	}
+	letters := typeOf(text)
 	f, ok := formatsOf[letters+"*"+strconv.Itoa(cmp.Or(size, 1))]
 	if !ok {
 		f, ok = formatsOf[letters]
@@ -130,6 +127,19 @@ func (g *generator) formatOf(text string, size int, e *Entity) Format {
 		g.errorf("size", "%q has %d registers, not %d", text, f.registers(0), size)
 	}
 	return f
+}
+
+// typeOf writes a type as formatsOf has it: "16-bit unsigned integer" is uint16.
+func typeOf(text string) string {
+	letters := strings.NewReplacer("bits", "", "bit", "", "integer", "int", "floatingpoint", "float").Replace(lettersOf(text))
+	if text := lettersOf(text); text == "bit" || text == "" {
+		return cmp.Or(text, "unsigned")
+	}
+	if kind := strings.TrimLeft(letters, "0123456789"); kind != "" {
+		letters = kind + letters[:len(letters)-len(kind)]
+	}
+	letters = strings.Replace(letters, "unsignedint", "uint", 1)
+	return strings.Replace(letters, "signedint", "int", 1)
 }
 
 func (g *generator) orderOf(text string) Order {

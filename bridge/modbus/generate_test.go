@@ -57,12 +57,27 @@ func TestGenerateColumns(t *testing.T) {
 	for _, table := range []string{
 		"Quantity;Start Reg (Hex);Size;Res.;Unit;Data type\nActive import;5000;4;0,01;kWh;Unsigned\n",
 		"Register address\tDescription\tFormat\tUnits\tDivisor\n20480\tActive import\tUINT64\tkWh\t100\n",
+		"Register NO.,Variable Name,Note,Unit,Data type,Scale\n20480,Active import,since 1970,kWh,64-bit unsigned integer,0.01\n",
+		"Note,Start address hex,Format,Unit,Factor\nEnergy,,,,\n,Energy,,,\nActive import,5000,Unsigned Int64,kWh,0.01\n",
 		"\ufeffPhysical address,VARIABLE,Length (bytes),Data Format,Eng. unit,Factor\r\n5000h,Active import,8,UINT,kWh,0.01\r\n",
 	} {
 		_, entities := generated(t, table, false)
 		e := entities[0]
 		if got := fmt.Sprintln(e.ID, *e.Address, e.Format, e.Scale, e.Unit, e.table()); got != "active_import 20480 u64 0.01 kWh holding\n" {
 			t.Errorf("got %s of\n%s", got, table)
+		}
+	}
+}
+
+// Types are called as documents call them.
+func TestGenerateTypes(t *testing.T) {
+	for text, want := range map[string]Format{
+		"16 bit unsigned": U16, "Signed Int 32": S32, "UINT_32": U32, "32-bit float": F32, "Floating point": F32, "INT16": S16,
+		"bit": Bool, "Int64": S64, "DWORD": U32, "short": S16, "64 bits signed integer": S64, "": U16, "BCD 32": BCD32,
+	} {
+		_, entities := generated(t, "address,name,type\n1,a,"+text+"\n", false)
+		if got := entities[0].Format; got != want {
+			t.Errorf("%q is %s, want %s", text, got, want)
 		}
 	}
 }
