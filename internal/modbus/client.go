@@ -22,8 +22,9 @@ type Client struct {
 	timing  Timing
 	turn    chan struct{} // has a token while a request is under way
 
-	mu     sync.Mutex
-	guards map[byte]time.Duration
+	mu       sync.Mutex
+	guards   map[byte]time.Duration
+	timeouts map[byte]time.Duration
 
 	// The rest is his who has the token.
 	quiet       time.Time // since when the line is silent
@@ -38,8 +39,8 @@ type Client struct {
 func NewClient(p Port, f Framing, t Timing) *Client {
 	return &Client{
 		port: p, framing: f, timing: t.withDefaults(f, p),
-		turn: make(chan struct{}, 1), guards: map[byte]time.Duration{},
-		tmp: make([]byte, 512),
+		turn: make(chan struct{}, 1), tmp: make([]byte, 512),
+		guards: map[byte]time.Duration{}, timeouts: map[byte]time.Duration{},
 	}
 }
 
@@ -56,6 +57,24 @@ func (c *Client) SetGuard(unit byte, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.guards[unit] = d
+}
+
+// SetTimeout sets how long a unit may take to begin its answer, where that is
+// not Timing.Timeout. On a line nothing in a reply says which request it is
+// for: it must be longer than the unit ever takes.
+func (c *Client) SetTimeout(unit byte, d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timeouts[unit] = d
+}
+
+func (c *Client) timeout(unit byte) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d := c.timeouts[unit]; d > 0 {
+		return d
+	}
+	return c.timing.Timeout
 }
 
 func (c *Client) guard(unit byte) time.Duration {

@@ -77,8 +77,7 @@ func (c *Client) drop(n int) int {
 // response time-out; what then has begun like the reply may go on, with pauses
 // of Timing.Gap at most.
 func (c *Client) receive(ctx context.Context, s *search) (PDU, error) {
-	start := time.Now()
-	window := start.Add(c.timing.Timeout)
+	window := time.Now().Add(c.timeout(s.unit))
 	if _, drained := c.port.(drainer); !drained && !isNetwork(c.port) {
 		window = window.Add(c.timing.chars(len(c.tx)))
 	}

@@ -26,7 +26,7 @@ func (c *Client) exchangeTCP(ctx context.Context, unit byte, req PDU) (PDU, erro
 		c.lost = fmt.Errorf("%w: %w", ErrLost, err)
 		return nil, err
 	}
-	deadline := time.Now().Add(c.timing.Timeout)
+	deadline := time.Now().Add(c.timeout(unit))
 	late := ErrTimeout
 	for {
 		f, size, err := DecodeTCP(c.rx)

@@ -1,7 +1,10 @@
 package modbus_test
 
 import (
+	"bytes"
 	"context"
+	"io"
+	"net"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -110,14 +113,15 @@ func TestWhatIsNoReply(t *testing.T) {
 		script     script
 		rtu, ascii modbus.Kind // tcp has no checksum
 		tcp        modbus.Kind
+		quick      bool // it is the end of the answer: nothing is waited for
 	}{
-		{"another unit", one(18, two...), modbus.ForeignUnit, modbus.ForeignUnit, modbus.ForeignUnit},
-		{"another function", one(17, 4, 4, 1, 2, 3, 4), modbus.ForeignFunction, modbus.ForeignFunction, modbus.ForeignFunction},
-		{"one register more", one(17, 3, 6, 1, 2, 3, 4, 5, 6), modbus.ForeignContent, modbus.ForeignContent, modbus.ForeignContent},
-		{"one bit", change(func(b []byte) []byte { b[len(b)-3] ^= 1; return b }), modbus.Checksum, modbus.Checksum, ""},
-		{"a part", change(func(b []byte) []byte { return b[:len(b)-3] }), modbus.Short, modbus.Short, ""},
-		{"two bytes", change(func([]byte) []byte { return []byte{0x55, 0xAA} }), modbus.Short, modbus.Short, ""},
-		{"noise", change(func([]byte) []byte { return []byte{0xFF, 0x55, 0xAA, 0x7E, 0x01, 0x80, 0x33, 0x44, 0x99} }), modbus.Checksum, modbus.Checksum, modbus.Header},
+		{"another unit", one(18, two...), modbus.ForeignUnit, modbus.ForeignUnit, modbus.ForeignUnit, false},
+		{"another function", one(17, 4, 4, 1, 2, 3, 4), modbus.ForeignFunction, modbus.ForeignFunction, modbus.ForeignFunction, false},
+		{"one register more", one(17, 3, 6, 1, 2, 3, 4, 5, 6), modbus.ForeignContent, modbus.ForeignContent, modbus.ForeignContent, false},
+		{"one bit", change(func(b []byte) []byte { b[len(b)-3] ^= 1; return b }), modbus.Checksum, modbus.Checksum, "", true},
+		{"a part", change(func(b []byte) []byte { return b[:len(b)-3] }), modbus.Short, modbus.Short, "", true},
+		{"two bytes", change(func([]byte) []byte { return []byte{0x55, 0xAA} }), modbus.Short, modbus.Short, "", false},
+		{"noise", change(func([]byte) []byte { return []byte{0xFF, 0x55, 0xAA, 0x7E, 0x01, 0x80, 0x33, 0x44, 0x99} }), modbus.Checksum, modbus.Checksum, modbus.Header, false},
 	} {
 		for f, want := range map[modbus.Framing]modbus.Kind{modbus.RTU: tt.rtu, modbus.ASCII: tt.ascii, modbus.TCP: tt.tcp} {
 			if want == "" {
@@ -130,7 +134,11 @@ func TestWhatIsNoReply(t *testing.T) {
 					}
 					return []piece{{bytes: in(t, f, req, 17, two...)}}
 				})
+				start := time.Now()
 				regs, err := readTwo(t.Context(), c)
+				if took := time.Since(start); tt.quick && f == modbus.RTU && took > 200*time.Millisecond {
+					t.Errorf("%s, %s: that took %v", f, tt.name, took)
+				}
 				if got := kindOf(err); got != string(want) && kindOf(err) != "the connection is out of step: "+string(want) {
 					t.Errorf("%s, %s: %04X, %v, want %s", f, tt.name, regs, err, want)
 				}
@@ -210,4 +218,98 @@ func TestStormOnTheLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Much noise before a reply does not hide it.
+func TestMuchNoiseBeforeReply(t *testing.T) {
+	for _, f := range []modbus.Framing{modbus.RTU, modbus.ASCII} {
+		synctest.Test(t, func(t *testing.T) {
+			c := scripted(t, f, func(_ int, req []byte) (parts []piece) {
+				for i := range 150 {
+					lot := bytes.Repeat([]byte{0x55, byte(i)}, 50)
+					parts = append(parts, piece{5 * time.Millisecond, lot})
+				}
+				return append(parts, piece{0, in(t, f, req, 17, two...)})
+			})
+			if _, err := readTwo(t.Context(), c); err != nil {
+				t.Errorf("%s: %v", f, err)
+			}
+		})
+	}
+}
+
+// In a network connection a reply may pause for as long as the network does.
+func TestReplyInPackets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer near.Close()
+		go func() {
+			defer far.Close()
+			req := make([]byte, 8)
+			if _, err := io.ReadFull(far, req); err != nil {
+				return
+			}
+			reply := modbus.AppendRTU(nil, 17, two)
+			_, _ = far.Write(reply[:4])
+			time.Sleep(900 * time.Millisecond) // in the bubble's time
+			_, _ = far.Write(reply[4:])
+		}()
+		if _, err := readTwo(t.Context(), modbus.NewClient(near, modbus.RTU, modbus.Timing{})); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The confirmation of another write is none of this, and is passed over on a
+// line.
+func TestConfirmationOfAnotherWrite(t *testing.T) {
+	eachFraming(t, func(t *testing.T, f modbus.Framing) {
+		for _, req := range []string{
+			"05 00 AC FF 00", "06 00 01 00 03", "0F 00 13 00 0A 02 CD 01", "10 00 01 00 02 04 00 0A 01 02", "16 00 04 00 F2 00 25",
+		} {
+			pdu := modbus.PDU(bin(t, req))
+			right := pdu[:5]
+			if pdu.Function() == modbus.MaskWriteRegister {
+				right = pdu
+			}
+			wrong := bytes.Clone(right)
+			wrong[len(wrong)-1] ^= 4
+			late := false
+			c := scripted(t, f, func(_ int, req []byte) []piece {
+				if late && f != modbus.TCP {
+					return []piece{{bytes: in(t, f, req, 17, wrong...)}, {20 * time.Millisecond, in(t, f, req, 17, right...)}}
+				}
+				return []piece{{bytes: in(t, f, req, 17, wrong...)}}
+			})
+			_, err := c.Do(t.Context(), 17, pdu)
+			if got := kindOf(err); got != string(modbus.ForeignContent) {
+				t.Errorf("%s: % X for % X: %v", f, wrong, req, err)
+			}
+			if late = true; f == modbus.TCP {
+				continue
+			}
+			reply, err := c.Do(t.Context(), 17, pdu)
+			if err != nil || !bytes.Equal(reply, right) {
+				t.Errorf("%s: % X, %v, want % X", f, reply, err, right)
+			}
+		}
+	})
+}
+
+// A connection that is out of step stays so.
+func TestConnectionIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c := scripted(t, modbus.TCP, func(int, []byte) []piece {
+			asked++
+			return []piece{{bytes: bin(t, "00 01 00 00 00 00")}}
+		})
+		for range 2 {
+			_, err := readTwo(t.Context(), c)
+			is(t, "a header that is none", err, modbus.ErrLost)
+		}
+		if asked != 1 {
+			t.Errorf("the server was asked %d times, want 1", asked)
+		}
+	})
 }

@@ -77,6 +77,40 @@ func TestClientDoesNotHearItself(t *testing.T) {
 	}
 }
 
+// What the client knows of the adapter, it knows from the first request, also if
+// nobody answers that.
+func TestFirstRequestTells(t *testing.T) {
+	for _, echo := range []bool{true, false} {
+		for _, dead := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				timing := modbus.Timing{Baud: 9600, BitsPerChar: 10, Timeout: 300 * time.Millisecond}
+				bus, unit := sim.NewBus(9600, 10), sim.NewUnit(17, meter())
+				serveBus(t, bus, modbus.RTU, timing, unit)
+				port := bus.Tie()
+				if echo {
+					port = bus.TieEcho()
+				}
+				c := modbus.NewClient(port, modbus.RTU, timing)
+				var want error
+				if dead {
+					unit.Break(sim.Dead)
+					want = modbus.ErrTimeout
+				}
+				_, err := c.ReadBits(t.Context(), 17, modbus.ReadCoils, 0, 8)
+				is(t, "read", err, want)
+				unit.Break(sim.Dead)
+				is(t, "write to a dead unit", c.WriteCoil(t.Context(), 17, 0, true), modbus.ErrTimeout)
+				unit.Break(sim.Healthy)
+				start := time.Now()
+				is(t, "write", c.WriteCoil(t.Context(), 17, 0, true), nil)
+				if took := time.Since(start); took > 50*time.Millisecond {
+					t.Errorf("echo %t, dead %t: a write took %v", echo, dead, took)
+				}
+			})
+		}
+	}
+}
+
 // serveBus serves units until the test ends.
 func serveBus(t *testing.T, bus *sim.Bus, f modbus.Framing, timing modbus.Timing, units ...*sim.Unit) {
 	t.Helper()

@@ -130,6 +130,22 @@ func TestBroadcast(t *testing.T) {
 	})
 }
 
+// Each unit has its own time to answer.
+func TestTimeoutOfUnit(t *testing.T) {
+	eachFraming(t, func(t *testing.T, f modbus.Framing) {
+		c := line(t, f, modbus.Timing{Timeout: 100 * time.Millisecond}, modbus.Units{})
+		c.SetTimeout(2, 5*time.Second)
+		for unit, want := range map[byte]time.Duration{1: 100 * time.Millisecond, 2: 5 * time.Second} {
+			start := time.Now()
+			_, err := c.ReadRegisters(t.Context(), unit, modbus.ReadInputRegisters, 0, 2)
+			is(t, "a unit that is not there", err, modbus.ErrTimeout)
+			if took := time.Since(start); took < want || took > want+10*time.Millisecond {
+				t.Errorf("unit %d: given up after %v, want %v", unit, took, want)
+			}
+		}
+	})
+}
+
 func TestContextEndsRequest(t *testing.T) {
 	eachFraming(t, func(t *testing.T, f modbus.Framing) {
 		c := line(t, f, modbus.Timing{Timeout: time.Hour}, modbus.Units{17: meter()})

@@ -42,8 +42,7 @@ type stream struct {
 	last        time.Time // when the last byte came
 	sent        []byte    // the last reply, until something else came
 	sentAt      time.Time
-	echoes      bool // what is sent comes back
-	heard       bool // it is known whether it does
+	plain       bool // it is known that what is sent does not come back
 }
 
 // serve waits for a silence and looks whether a request came before it. What
@@ -100,7 +99,7 @@ func (s *stream) read(ctx context.Context, deadline time.Time) error {
 func (s *stream) look(ctx context.Context) error {
 	for {
 		if s.sent != nil && !twin(s.framing, s.sent) && bytes.Contains(s.rx, s.sent) {
-			s.echoes, s.heard, s.sent = true, true, nil
+			s.sent = nil
 		}
 		unit, req, frame, end := findRequest(s.framing, s.rx, s.units)
 		if req == nil {
@@ -118,16 +117,16 @@ func (s *stream) look(ctx context.Context) error {
 }
 
 // isEcho reports whether a request is the last reply, which an adapter with
-// two wires hears: those to functions 5, 6 and 22 look the same. Until it is
-// known whether there are echoes, one is what comes at once.
+// two wires hears: those to functions 5, 6 and 22 look the same. An echo comes
+// at once, and before anything else.
 func (s *stream) isEcho(frame []byte) bool {
 	sent := s.sent
 	s.sent = nil
 	if !bytes.Equal(frame, sent) {
-		s.heard = s.heard || sent != nil
+		s.plain = s.plain || sent != nil
 		return false
 	}
-	return s.echoes || !s.heard && time.Since(s.sentAt) < s.timing.Gap
+	return !s.plain && time.Since(s.sentAt) < s.timing.Gap
 }
 
 // twin reports whether a frame with a reply is a request, too.

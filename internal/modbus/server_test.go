@@ -65,9 +65,9 @@ func TestServeStreamFrames(t *testing.T) {
 			bus := sim.NewBus(9600, 10)
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error)
-			units := modbus.Units{17: meter()}
+			mine := func(unit byte) bool { return unit == 17 }
 			go func() {
-				done <- modbus.ServeStream(ctx, bus.Tie(), tt.framing, modbus.Timing{Baud: 9600, BitsPerChar: 10}, units.Has, units)
+				done <- modbus.ServeStream(ctx, bus.Tie(), tt.framing, modbus.Timing{Baud: 9600, BitsPerChar: 10}, mine, meter())
 			}()
 			synctest.Wait()
 			e := bus.Tie()
@@ -75,12 +75,12 @@ func TestServeStreamFrames(t *testing.T) {
 				t.Errorf("%s, %s: answer % X, want % X", tt.framing, tt.name, got, tt.want)
 			}
 			time.Sleep(2 * time.Second) // in the bubble's time; what was no request is forgotten
-			again := rtu(17, "04 00 02 00 01")
+			again, want := rtu(17, "63 00"), rtu(17, "E3 01")
 			if tt.framing == modbus.ASCII {
-				again = ascii(17, "04 00 02 00 01")
+				again, want = ascii(17, "63 00"), ascii(17, "E3 01")
 			}
-			if got := say(t, e, again); len(got) == 0 {
-				t.Errorf("%s, after %s: no answer", tt.framing, tt.name)
+			if got := say(t, e, again); !bytes.Equal(got, want) {
+				t.Errorf("%s, after %s: answer % X, want % X", tt.framing, tt.name, got, want)
 			}
 			cancel()
 			is(t, "ServeStream", <-done, nil)
@@ -244,4 +244,40 @@ func TestServeTCPIdle(t *testing.T) {
 		cancel()
 		is(t, "ServeTCP", <-done, nil)
 	})
+}
+
+// flaky is a listener that is out of descriptors for a while.
+type flaky struct {
+	once
+	fails int
+}
+
+func (l *flaky) Accept() (net.Conn, error) {
+	if l.fails--; l.fails >= 0 {
+		return nil, errors.New("too many open files")
+	}
+	return l.once.Accept()
+}
+
+func TestServeTCPAccept(t *testing.T) {
+	for fails, wantErr := range map[int]bool{0: false, 5: false, 50: true} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			defer near.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			l := &flaky{once{conn: far, closed: make(chan struct{})}, fails}
+			done := make(chan error, 1)
+			go func() { done <- modbus.ServeTCP(ctx, l, modbus.Units{17: meter()}, modbus.Limits{}) }()
+			if wantErr {
+				if err := <-done; err == nil {
+					t.Error("a listener that is lost is no error")
+				}
+			} else {
+				is(t, "a request", talk(t, near, readWord), nil)
+				cancel()
+				is(t, "ServeTCP", <-done, nil)
+			}
+			cancel()
+		})
+	}
 }
