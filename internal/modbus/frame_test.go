@@ -185,3 +185,28 @@ func TestRequestsOfAClientAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// Frames are made and checked without the heap: a bus is polled for years.
+func TestFramesAllocateNothing(t *testing.T) {
+	pdu, b := modbus.PDU(bin(t, "04 00 00 00 04")), make([]byte, 0, 600)
+	for name, do := range map[string]func(){
+		"CRC": func() { _ = modbus.CRC(pdu) },
+		"RTU": func() {
+			b = modbus.AppendRTU(b[:0], 1, pdu)
+			if _, _, err := modbus.DecodeRTU(b); err != nil {
+				t.Error(err)
+			}
+		},
+		"ASCII": func() { b = modbus.AppendASCII(b[:0], 1, pdu) },
+		"TCP": func() {
+			b = modbus.AppendTCP(b[:0], 1, 1, pdu)
+			if _, _, err := modbus.DecodeTCP(b); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		if n := testing.AllocsPerRun(100, do); n != 0 {
+			t.Errorf("%s allocates %v times, want 0", name, n)
+		}
+	}
+}
