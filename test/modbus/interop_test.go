@@ -82,7 +82,7 @@ func TestServer(t *testing.T) {
 }
 
 // serve is unit 17 until the test ends, and returns the port for the client.
-func serve(t *testing.T, framing string, m *modbus.Memory) (port string) {
+func serve(t testing.TB, framing string, m *modbus.Memory) (port string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -21,7 +21,7 @@ import (
 // A peer is a program that is a client or a server.
 type peer struct {
 	name    string
-	command func(t *testing.T, role, framing, port string) *exec.Cmd
+	command func(t testing.TB, role, framing, port string) *exec.Cmd
 }
 
 var (
@@ -54,14 +54,14 @@ func TestMain(m *testing.M) {
 
 // needs skips the test if a file of a peer is not there, and lets the cache of
 // test results learn that it depends on it.
-func needs(t *testing.T, what, file string) {
+func needs(t testing.TB, what, file string) {
 	t.Helper()
 	if _, err := os.Stat(file); err != nil {
 		t.Skipf("%s is not installed; `make peers` does it", what)
 	}
 }
 
-func cPeer(t *testing.T, role, _, port string) *exec.Cmd {
+func cPeer(t testing.TB, role, _, port string) *exec.Cmd {
 	t.Helper()
 	needs(t, "libmodbus", "/usr/include/modbus/modbus.h")
 	if _, err := exec.LookPath("gcc"); err != nil {
@@ -77,7 +77,7 @@ func cPeer(t *testing.T, role, _, port string) *exec.Cmd {
 	return exec.Command(path, role, port)
 }
 
-func nodePeer(t *testing.T, role, framing, port string) *exec.Cmd {
+func nodePeer(t testing.TB, role, framing, port string) *exec.Cmd {
 	t.Helper()
 	needs(t, "modbus-serial", "../../build/peers.d/node_modules/modbus-serial/package.json")
 	if _, err := os.Stat("testdata/peer.mjs"); err != nil {
@@ -90,7 +90,7 @@ func nodePeer(t *testing.T, role, framing, port string) *exec.Cmd {
 	return exec.Command(node, "testdata/peer.mjs", role, framing, port)
 }
 
-func pythonPeer(t *testing.T, role, framing, port string) *exec.Cmd {
+func pythonPeer(t testing.TB, role, framing, port string) *exec.Cmd {
 	t.Helper()
 	const python, modules = "/usr/bin/python3", "/usr/lib/python3/dist-packages/"
 	for _, module := range []string{"pymodbus", "serial", "serial_asyncio"} {
@@ -104,7 +104,7 @@ func pythonPeer(t *testing.T, role, framing, port string) *exec.Cmd {
 
 // serves starts a server, which ends with the test, and returns the port that
 // it names.
-func (p peer) serves(t *testing.T, framing, port string) string {
+func (p peer) serves(t testing.TB, framing, port string) string {
 	t.Helper()
 	cmd := p.command(t, "server", framing, port)
 	var stderr bytes.Buffer
@@ -131,7 +131,7 @@ func (p peer) serves(t *testing.T, framing, port string) string {
 }
 
 // asks runs a client to its end and returns what it printed.
-func (p peer) asks(t *testing.T, framing, port string) string {
+func (p peer) asks(t testing.TB, framing, port string) string {
 	t.Helper()
 	cmd := p.command(t, "client", framing, port)
 	var stderr bytes.Buffer
@@ -145,7 +145,7 @@ func (p peer) asks(t *testing.T, framing, port string) string {
 
 // newPTY returns a serial line whose far end is ours; the peer opens the other.
 // It is kept open, since a line that nobody has open cannot be read.
-func newPTY(t *testing.T) *sim.PTY {
+func newPTY(t testing.TB) *sim.PTY {
 	t.Helper()
 	pty, err := sim.NewPTY("")
 	if err != nil {
@@ -162,7 +162,7 @@ func newPTY(t *testing.T) *sim.PTY {
 	return pty
 }
 
-func listen(t *testing.T) (l net.Listener, port string) {
+func listen(t testing.TB) (l net.Listener, port string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -2,6 +2,7 @@
  *
  *   peer client PORT   asks unit 17, prints an answer a line, and ends
  *   peer server PORT   is unit 17; says "ready PORT", and serves until it is killed
+ *   peer poll PORT N   asks unit 17 for four registers, N times
  *
  * PORT is a TCP port on this machine, or the path of a serial port. */
 #include <arpa/inet.h>
@@ -66,6 +67,17 @@ static void client(void)
 	registers(modbus_write_and_read_registers(ctx, 107, 1, one, 107, 4, r), r);
 }
 
+static void poll(int n)
+{
+	uint16_t r[4];
+
+	if (modbus_connect(ctx) < 0)
+		fail("connect");
+	while (n-- > 0)
+		if (modbus_read_registers(ctx, 107, 4, r) != 4)
+			fail("poll");
+}
+
 static void server(const char *where, int tcp)
 {
 	uint8_t query[MODBUS_TCP_MAX_ADU_LENGTH];
@@ -106,9 +118,9 @@ static void server(const char *where, int tcp)
 
 int main(int argc, char **argv)
 {
-	int tcp = argc == 3 && argv[2][0] != '/';
+	int tcp = argc > 2 && argv[2][0] != '/';
 
-	if (argc != 3)
+	if (argc < 3)
 		return 2;
 	ctx = tcp ? modbus_new_tcp("127.0.0.1", atoi(argv[2])) : modbus_new_rtu(argv[2], 115200, 'N', 8, 1);
 	if (!ctx)
@@ -118,6 +130,9 @@ int main(int argc, char **argv)
 	modbus_set_byte_timeout(ctx, 60, 0);
 	if (!strcmp(argv[1], "server"))
 		server(argv[2], tcp);
-	client();
+	if (argc > 3)
+		poll(atoi(argv[3]));
+	else
+		client();
 	return 0;
 }

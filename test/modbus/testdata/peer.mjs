@@ -2,6 +2,7 @@
 //
 //   node peer.mjs client FRAMING PORT   asks unit 17, prints an answer a line, and ends
 //   node peer.mjs server FRAMING PORT   is unit 17; says "ready PORT", and serves until it is killed
+//   node peer.mjs poll FRAMING PORT N     asks unit 17 for four registers, N times
 //
 // FRAMING is tcp, rtu, ascii, or rtu-tcp: RTU in a TCP connection, which
 // modbus-serial calls telnet. PORT is a TCP
@@ -11,7 +12,7 @@ import { createRequire } from 'node:module'
 const require = createRequire(new URL('../../../build/peers.d/', import.meta.url))
 const Modbus = require('modbus-serial')
 
-const [role, framing, port] = process.argv.slice(2)
+const [role, framing, port, times] = process.argv.slice(2)
 const line = { baudRate: 115200, parity: 'none', dataBits: 8, stopBits: 1 }
 
 const connect = {
@@ -58,6 +59,15 @@ async function client() {
   process.exit(0)
 }
 
+async function poll() {
+  const c = new Modbus()
+  await connect[framing](c)
+  c.setID(17)
+  c.setTimeout(60000)
+  for (let n = 0; n < times; n++) await c.readHoldingRegisters(107, 4)
+  process.exit(0)
+}
+
 const coils = { 0: 1, 1: 0, 2: 1, 3: 1, 4: 0, 5: 0, 6: 0, 7: 0, 8: 1, 9: 1 }
 const holding = { 107: 555, 108: 0, 109: 100, 110: 18 }
 
@@ -88,4 +98,4 @@ function server() {
   s.on('initialized', () => console.log('ready', port))
 }
 
-await { client, server }[role]()
+await { client, server, poll }[role]()

@@ -2,6 +2,7 @@
 
   peer.py client FRAMING PORT   asks unit 17, prints an answer a line, and ends
   peer.py server FRAMING PORT   is unit 17; says "ready PORT", and serves until it is killed
+  peer.py poll FRAMING PORT N   asks unit 17 for four registers, N times
 
 FRAMING is rtu or ascii, and PORT the path of a serial port.
 """
@@ -47,6 +48,14 @@ def client(framer, port):
     # What functions 22, 23 and 43 answer, it reads until its time-out.
 
 
+def poll(framer, port, times):
+    c = ModbusSerialClient(port, framer=framer, baudrate=115200, timeout=60)
+    c.connect()
+    for _ in range(times):
+        if c.read_holding_registers(107, 4, slave=UNIT).isError():
+            sys.exit("poll")
+
+
 async def server(framer, port):
     def block(start, *values):
         return ModbusSparseDataBlock({start + i: v for i, v in enumerate(values)})
@@ -66,9 +75,11 @@ async def server(framer, port):
     await s.serve_forever()
 
 
-role, framing, port = sys.argv[1:]
+role, framing, port = sys.argv[1:4]
 framer = {"rtu": ModbusRtuFramer, "ascii": ModbusAsciiFramer}[framing]
 if role == "client":
     client(framer, port)
+elif role == "poll":
+    poll(framer, port, int(sys.argv[4]))
 else:
     asyncio.run(server(framer, port))
