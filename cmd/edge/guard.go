@@ -75,21 +75,13 @@ func (a *app) runGuard(ctx context.Context, f guardFlags) error {
 	if unread != nil {
 		log.Error("the configuration cannot be read; the guard waits for the hub", "err", unread)
 	}
-	hub, err := hubAccount(p.User)
-	if err != nil {
-		return err
-	}
-	l, err := listenForHub(cfg.Socket, hub)
+	n := notifier{log}
+	l, pets, err := rights.takeGuardPost(cfg, n)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	n := notifier{log}
-	pets := newPets(cfg, n, log)
 	defer pets.close()
-	if err := rights.drop(hub); err != nil {
-		return err
-	}
 	s := &guard.Server{Config: cfg, Log: log, Once: f.attached, Alive: pets.pet}
 	switch {
 	case unread != nil:
@@ -121,6 +113,24 @@ func (f *guardFlags) config(p *plan, log *slog.Logger) guard.Config {
 		cfg.Socket = f.socket
 	}
 	return cfg
+}
+
+// takeGuardPost opens what a guard needs rights for, and gives them up.
+func (p *privileges) takeGuardPost(cfg guard.Config, n notifier) (*guard.Listener, *pets, error) {
+	hub, err := hubAccount(p.user)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := listenForHub(cfg.Socket, hub)
+	if err != nil {
+		return nil, nil, err
+	}
+	fed := newPets(cfg, n, p.log)
+	if err := p.drop(hub); err != nil {
+		fed.close()
+		return nil, nil, errors.Join(err, l.Close())
+	}
+	return l, fed, nil
 }
 
 // hubAccount is that of a hub that becomes user, nil if it stays who it is.
