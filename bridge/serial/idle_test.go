@@ -52,8 +52,9 @@ func TestIdlePortsCostNothing(t *testing.T) {
 		bridgetest.Run(t, c, newBridge(t, b, port, stickConfig))
 		bridgetest.Expect(t, c, b.Status(), "online")
 	}
-	if n := takeInventory(t).threads - threads; n >= ports {
-		t.Errorf("%d idle ports have %d threads more, want few", ports, n)
+	threads = takeInventory(t).threads - threads
+	if threads >= ports {
+		t.Errorf("%d idle ports have %d threads more, want few", ports, threads)
 	}
 	calm := func() int {
 		before := switches(t)
@@ -66,7 +67,7 @@ func TestIdlePortsCostNothing(t *testing.T) {
 	for tries := 0; least > ports && tries < 8; tries++ {
 		least = min(least, calm())
 	}
-	t.Logf("%d idle ports: %d wake-ups in %v", ports, least, window)
+	t.Logf("%d idle ports: %d threads more, %d wake-ups in %v", ports, threads, least, window)
 	if least > 2*ports {
 		t.Errorf("%d idle ports wake up %d times in %v, want next to never", ports, least, window)
 	}
