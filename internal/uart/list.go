@@ -32,6 +32,9 @@ func (h Host) List() ([]Info, error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { // ttyUSB2 before ttyUSB10
+		return cmp.Or(cmp.Compare(len(a.Name()), len(b.Name())), cmp.Compare(a.Name(), b.Name()))
+	})
 	ids, paths, holders := h.links("by-id"), h.links("by-path"), h.holders()
 	var ports []Info
 	for _, e := range entries {
@@ -43,9 +46,6 @@ func (h Host) List() ([]Info, error) {
 		p.Holders = holders[p.Path]
 		ports = append(ports, p)
 	}
-	slices.SortFunc(ports, func(a, b Info) int {
-		return cmp.Or(cmp.Compare(len(a.Path), len(b.Path)), cmp.Compare(a.Path, b.Path))
-	})
 	return ports, nil
 }
 

@@ -9,8 +9,8 @@ import (
 
 // longest is how long a client has the bus while others wait. Then it loses it
 // when it writes again, which is between two exchanges of its own, or at twice
-// that time.
-const longest = 15 * time.Second
+// that time. A command to the hub, which waits for ten seconds, thus has its turn.
+const longest = 5 * time.Second
 
 // errUntaken ends the connection of a client whose bytes the line did not take.
 var errUntaken = errors.New("the line does not take what was written")
