@@ -88,8 +88,6 @@ func (s *Splitter) matchEscaped(b []byte, seen int) (n, next int, v verdict) {
 			return i, 0, malformed
 		case rest[0] != s.spec.Escape[0]:
 			i++
-		case s.spec.XOR != "" && rest[1] == end[0]:
-			return i + 1, 0, malformed
 		default:
 			i += 2
 		}

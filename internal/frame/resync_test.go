@@ -233,6 +233,7 @@ func FuzzBuilder(f *testing.F) {
 	for i := range names() {
 		f.Add(byte(i), []byte("\x00\x10\x7d\x7e\xc0\xdb\xaa\xab\x1b\x1b\x1b\x1b\x1a"))
 		f.Add(byte(i), []byte("123456"))
+		f.Add(byte(i), []byte("123\x1b")) // sml: it joins the escape sequence that ends the file
 	}
 	f.Fuzz(func(t *testing.T, kind byte, in []byte) {
 		name := names()[int(kind)%len(specs)]

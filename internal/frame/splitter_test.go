@@ -179,12 +179,14 @@ func TestFailuresAreCounted(t *testing.T) {
 		{"sds011", good + good[:5] + "\x00" + good[6:] + good, Stats{Frames: 2, BadChecksum: 1, NoiseBytes: 10}},
 		{"sds011", good[:9] + "\x00" + good, Stats{Frames: 1, Malformed: 1, NoiseBytes: 10}},
 		{"sds011", "\xaa" + good + "\xaa\xc0", Stats{Frames: 1, NoiseBytes: 1}},
+		{"pms5003", "BM\x00\x08BM\x00\x02xxyy", Stats{BadChecksum: 1, NoiseBytes: 12}},
 		{"pms5003", "BM\xff\xff", Stats{TooLong: 1, NoiseBytes: 4}},
 		{"nmea", "$" + strings.Repeat("x", 200), Stats{TooLong: 1, NoiseBytes: 201}},
 		{"hdlc", "lost\x7e\x7e\x7d\x7e", Stats{Malformed: 1, NoiseBytes: 5}},
 		{"dle", "\x10\x02a\x10\x02b", Stats{Malformed: 1, NoiseBytes: 3}},
 		{"slip", "\xc0\xdb\x00\xc0", Stats{Malformed: 1, NoiseBytes: 2}},
 		{"cobs", "\x00\x05ab\x00", Stats{Malformed: 1, NoiseBytes: 3}},
+		{"slip", "\xc0" + strings.Repeat("x", 1025) + "\xc0", Stats{TooLong: 1, NoiseBytes: 1025}},
 		{"lines", "21.40000\n", Stats{BadChecksum: 1, NoiseBytes: 8}},
 	} {
 		for size := range 4 {
