@@ -29,6 +29,7 @@ type Device struct {
 type Known struct {
 	Device     string   `yaml:"device" doc:"A stick that is known, such as dsmr-p1, sml or sds011: what follows changes its settings, and entities with an id that it has change these. docs/serial.md lists them; edge serial identify finds out."`
 	DevicesDir string   `yaml:"devices_dir" doc:"Where descriptions of devices are looked for as NAME.yaml before those that are built in."`
+	ModeC      bool     `yaml:"mode_c" doc:"A meter of IEC 62056-21, modes A to C: after a request /?! the line changes to the rate that the meter tells, until the next one."`
 	Without    []string `yaml:"without" doc:"Entities of the device that are left out."`
 }
 

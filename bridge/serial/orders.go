@@ -164,6 +164,9 @@ func (s *session) send(ctx context.Context, b []byte) error {
 	if s.torn && s.cfg.spec().Kind == frame.Delimiter {
 		b = append([]byte(s.cfg.Delimiter), b...)
 	}
+	if err := s.optical.begin(b); err != nil {
+		return err
+	}
 	if err := s.port.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout)); err != nil {
 		return err
 	}

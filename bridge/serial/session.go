@@ -25,6 +25,7 @@ type session struct {
 	build   *frame.Builder  // nil: commands say all of a frame
 	writers map[int]*writer // by entity
 	torn    bool            // the stick has got the beginning of a command
+	optical *optical        // nil: the line keeps its rate
 
 	// mu is held while the book is changed and while its news are published,
 	// so that they leave in the order in which they came.
@@ -57,6 +58,9 @@ func newSession(b *Bridge, port *uart.Port, c bridge.Client) (*session, error) {
 		writers: map[int]*writer{},
 	}
 	s.tap = b.tapOf(s.bus)
+	if b.cfg.ModeC {
+		s.optical = &optical{port: port, first: b.cfg.line(), current: b.cfg.Baud}
+	}
 	for i, e := range b.cfg.Entities {
 		if !e.takesCommands() {
 			continue
@@ -112,6 +116,9 @@ func (s *session) serve(ctx context.Context, d bridge.Device) error {
 		}
 		n, err := s.read(buf)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		if err := s.optical.hear(ctx, buf[:n]); err != nil {
 			return err
 		}
 		if err := s.take(ctx, buf[:n]); err != nil {
