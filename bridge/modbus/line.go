@@ -111,7 +111,7 @@ func judge(err error) (o outcome, fatal bool) {
 		return good, false
 	case errors.As(err, &e):
 		return judgeException(e), false
-	case garbled, errors.Is(err, modbus.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+	case garbled, errors.Is(err, modbus.ErrTimeout):
 		return silent, false
 	}
 	return silent, true

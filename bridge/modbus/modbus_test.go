@@ -325,3 +325,27 @@ func TestOverTCP(t *testing.T) {
 		bridgetest.Expect(t, c, testBase.State("a"), value)
 	}
 }
+
+// TestUnitsHaveTheirTimes: one unit needs longer than all others may, and is waited
+// for; another one is given up sooner.
+func TestUnitsHaveTheirTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := connect(t, `
+timeout: 200ms
+units:
+  - {id: slow, unit: 1, period: 1s, timeout: 2s, entities: [{id: a, address: 0}]}
+  - {id: brisk, unit: 2, period: 1s, timeout: 50ms, entities: [{id: a, address: 0}]}
+  - {id: plain, unit: 3, period: 1s, entities: [{id: a, address: 0}]}
+`, map[byte]modbus.Handler{1: memory(1), 2: memory(2), 3: memory(3)}, func(*Bridge) {})
+		r.expect("brisk_a", "2")
+		r.units[1].Slow(400 * time.Millisecond)
+		r.units[2].Slow(100 * time.Millisecond)
+		r.units[3].Slow(100 * time.Millisecond)
+		r.attr("brisk_a", says("does not answer"))
+		a := r.attr("slow_status", func(a bridge.Attr) bool { return a.Counters["requests"] > 10 })
+		b := r.attr("plain_status", func(a bridge.Attr) bool { return a.Counters["requests"] > 10 })
+		if a.Counters["timeouts"]+b.Counters["timeouts"] != 0 {
+			t.Errorf("the slow unit has the counters %v and the plain one %v, want no time-outs", a.Counters, b.Counters)
+		}
+	})
+}

@@ -35,7 +35,6 @@ type session struct {
 	stats    []unitStats
 	counted  []time.Time // by unit: when the book had its numbers last
 	load     load
-	longest  time.Duration // the time-out that the client has
 
 	orders  chan incoming
 	pending map[*write]incoming
@@ -67,7 +66,6 @@ func newSession(b *Bridge, p *plan, bus port, c bridge.Client) *session {
 	var ids []string
 	for _, u := range p.units {
 		units = append(units, u.limits)
-		s.longest = max(s.longest, u.timeout)
 	}
 	var where []int
 	s.schedule, where = newSchedule(units, p.items, now)
@@ -90,9 +88,10 @@ func newSession(b *Bridge, p *plan, bus port, c bridge.Client) *session {
 
 // use makes p the port of the session.
 func (s *session) use(p port) {
-	bus := modbus.NewClient(p, s.cfg.framing(), s.cfg.timing(s.longest))
+	bus := modbus.NewClient(p, s.cfg.framing(), s.cfg.timing(s.cfg.Timeout))
 	for _, u := range s.plan.units {
 		bus.SetGuard(u.Unit.Unit, u.guard)
+		bus.SetTimeout(u.Unit.Unit, u.timeout)
 	}
 	s.gate.Lock()
 	defer s.gate.Unlock()
@@ -194,20 +193,13 @@ func (s *session) nudge() {
 // do sends a request and makes what it can of the answer.
 func (s *session) do(ctx context.Context, a action) error {
 	u := s.plan.units[a.unit]
-	asked := ctx
 	release, err := s.claim(ctx)
 	if err != nil {
 		return err
 	}
-	if u.timeout < s.longest {
-		// The client has one time-out, that of the most patient unit.
-		var cancel context.CancelFunc
-		asked, cancel = context.WithTimeout(ctx, u.timeout+s.wire(a))
-		defer cancel()
-	}
 	retry := s.schedule.units[a.unit].fails > 0
 	start := time.Now()
-	words, err := request(asked, s.bus, u.Unit.Unit, a)
+	words, err := request(ctx, s.bus, u.Unit.Unit, a)
 	end := time.Now()
 	release()
 	s.load.add(start, end)
@@ -226,16 +218,6 @@ func (s *session) do(ctx context.Context, a action) error {
 	}
 	s.tellUnit(a.unit, err, end)
 	return nil
-}
-
-// wire returns how long the frames of a request and its answer are on the line.
-func (s *session) wire(a action) time.Duration {
-	const overhead = 16 // of both frames, ASCII not counted
-	bytes := overhead + 2*a.count
-	if s.cfg.framing() == modbus.ASCII {
-		bytes *= 2
-	}
-	return time.Duration(bytes) * 12 * time.Second / time.Duration(max(s.cfg.Baud, 1))
 }
 
 // count keeps the statistics of a unit.
