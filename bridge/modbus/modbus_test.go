@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -346,6 +347,44 @@ units:
 		b := r.attr("plain_status", func(a bridge.Attr) bool { return a.Counters["requests"] > 10 })
 		if a.Counters["timeouts"]+b.Counters["timeouts"] != 0 {
 			t.Errorf("the slow unit has the counters %v and the plain one %v, want no time-outs", a.Counters, b.Counters)
+		}
+	})
+}
+
+// TestBusyUnit says for a while that it is busy: it is asked less often, and after that
+// as it was before.
+func TestBusyUnit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := memory(1, 2, 3, 4)
+		var busy atomic.Bool
+		m.OnRead = func(modbus.Table, uint16, uint16) error {
+			if busy.Load() {
+				return modbus.DeviceBusy
+			}
+			return nil
+		}
+		r := connect(t, `
+units:
+  - unit: 1
+    period: 1s
+    entities: [{id: a, address: 0}, {id: b, address: 1}, {id: c, address: 3}]
+`, map[byte]modbus.Handler{1: m}, nil)
+		r.expect("c", "4")
+		r.attr("a", isGood)
+		busy.Store(true)
+		r.attr("a", says("busy"))
+		before := r.units[1].Asked()
+		time.Sleep(time.Minute) // of the bubble
+		if asked := r.units[1].Asked() - before; asked > 20 {
+			t.Errorf("the busy unit was asked %d times in a minute", asked)
+		}
+		busy.Store(false)
+		r.attr("a", isGood)
+		r.expect("unit_status", "online")
+		before = r.units[1].Asked()
+		time.Sleep(time.Minute)
+		if asked := r.units[1].Asked() - before; asked < 59 || asked > 61 {
+			t.Errorf("then it was asked %d times in a minute, want once a second", asked)
 		}
 	})
 }

@@ -41,6 +41,8 @@ func (s *schedule) done(a action, o outcome, now time.Time) (bad []int) {
 		}
 		s.items[a.items[0]].lack(now)
 		return a.items
+	case busy:
+		return s.postponed(a, now)
 	default:
 		return s.unread(a, now)
 	}
@@ -60,6 +62,7 @@ func (s *schedule) answered(unit int, now time.Time) {
 			continue
 		}
 		it.fails, it.pause = 0, time.Time{}
+		it.cut = false // It may have been another one that answered in parts.
 		if !it.lacks {
 			it.due = now // Nothing was missed that anybody could have known.
 		}
@@ -106,6 +109,20 @@ func (s *schedule) unread(a action, now time.Time) (bad []int) {
 	it := s.items[a.items[0]]
 	it.pause = now.Add(backoff(it.fails))
 	return a.items
+}
+
+// postponed notes that the unit cannot say now what items are. That is nothing that
+// would be better if they were read one by one.
+func (s *schedule) postponed(a action, now time.Time) (bad []int) {
+	for _, i := range a.items {
+		it := s.items[i]
+		it.fails++
+		it.pause = now.Add(backoff(it.fails + 1))
+		if it.fails >= stubborn {
+			bad = append(bad, i)
+		}
+	}
+	return bad
 }
 
 // known notes that the item was read.
