@@ -31,6 +31,7 @@ type Client struct {
 	echoes      bool      // what is sent comes back
 	heard       bool      // it is known whether it does
 	tx, rx, tmp []byte
+	debts       map[byte]debt // by unit
 	transaction uint16
 	lost        error
 }
@@ -40,7 +41,7 @@ func NewClient(p Port, f Framing, t Timing) *Client {
 	return &Client{
 		port: p, framing: f, timing: t.withDefaults(f, p),
 		turn: make(chan struct{}, 1), tmp: make([]byte, 512),
-		guards: map[byte]time.Duration{}, timeouts: map[byte]time.Duration{},
+		guards: map[byte]time.Duration{}, timeouts: map[byte]time.Duration{}, debts: map[byte]debt{},
 	}
 }
 
@@ -61,7 +62,8 @@ func (c *Client) SetGuard(unit byte, d time.Duration) {
 
 // SetTimeout sets how long a unit may take to begin its answer, where that is
 // not Timing.Timeout. On a line nothing in a reply says which request it is
-// for: it must be longer than the unit ever takes.
+// for: an answer that comes later than after twice this time can be taken for
+// that to another request.
 func (c *Client) SetTimeout(unit byte, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

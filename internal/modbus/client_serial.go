@@ -11,7 +11,7 @@ import (
 // exchangeSerial sends a request on a line and looks for the reply in what
 // comes.
 func (c *Client) exchangeSerial(ctx context.Context, unit byte, req PDU) (PDU, error) {
-	if err := c.silence(ctx, c.guard(unit)); err != nil {
+	if err := c.silence(ctx, c.guard(unit), c.owed(unit, req)); err != nil {
 		return nil, err
 	}
 	var err error
@@ -27,22 +27,49 @@ func (c *Client) exchangeSerial(ctx context.Context, unit byte, req PDU) (PDU, e
 		c.quiet = time.Now()
 		return nil, err
 	}
-	return c.receive(ctx, &search{framing: c.framing, unit: unit, req: req})
+	sent := c.quiet
+	reply, err := c.receive(ctx, &search{framing: c.framing, unit: unit, req: req})
+	if delete(c.debts, unit); errors.Is(err, ErrTimeout) || ctx.Err() != nil {
+		c.debts[unit] = debt{bytes.Clone(req), sent.Add(2 * c.timeout(unit))}
+	}
+	return reply, err
 }
 
-// silence waits until nothing has come for d, and throws away what did: no
-// byte from before a request can be its answer. A line that is never silent is
-// given up after the response time-out.
-func (c *Client) silence(ctx context.Context, d time.Duration) error {
+// A debt is an answer that may still come, until a time.
+type debt struct {
+	req   PDU
+	until time.Time
+}
+
+// owed returns how long to listen before req is sent. On a line nothing in a
+// reply with values, or in an exception, says which request it is for: a late
+// answer to another one of the same function would be taken for that to req.
+func (c *Client) owed(unit byte, req PDU) time.Time {
+	d, ok := c.debts[unit]
+	if !ok || d.req[0] != req[0] || bytes.Equal(d.req, req) {
+		return time.Time{}
+	}
+	return d.until
+}
+
+// silence listens until a time, and until nothing has come for d, and throws
+// away what did: no byte from before a request can be its answer. A line that
+// is never silent is given up after the response time-out.
+func (c *Client) silence(ctx context.Context, d time.Duration, until time.Time) error {
 	c.rx = c.rx[:0]
 	limit := time.Now().Add(c.timing.Timeout + d)
+	if until.After(time.Now()) {
+		limit = until.Add(c.timing.Timeout + d)
+	}
 	// A passed deadline would read nothing, even if there is something. In two
 	// characters a line that somebody speaks on is heard.
 	least := max(time.Millisecond, min(d, c.timing.chars(2)))
 	for {
 		deadline := time.Now().Add(least)
-		if end := c.quiet.Add(d); end.After(deadline) {
-			deadline = end
+		for _, t := range []time.Time{c.quiet.Add(d), until} {
+			if t.After(deadline) {
+				deadline = t
+			}
 		}
 		err := c.read(ctx, deadline)
 		switch {

@@ -212,6 +212,37 @@ func TestLateAnswers(t *testing.T) {
 	})
 }
 
+// Nor is one that comes during the next request, be it values or an exception.
+// What was asked again may have it.
+func TestLateAnswerIsOwed(t *testing.T) {
+	for _, late := range [][]byte{{3, 2, 0, 1}, {0x83, 2}} {
+		for address, want := range map[uint16]string{0: "", 1: "[2] <nil> after 2s"} {
+			synctest.Test(t, func(t *testing.T) {
+				c := scripted(t, modbus.RTU, func(n int, req []byte) []piece {
+					if n == 0 {
+						return []piece{{1500 * time.Millisecond, in(t, modbus.RTU, req, 17, late...)}}
+					}
+					return []piece{{bytes: in(t, modbus.RTU, req, 17, 3, 2, 0, 2)}}
+				})
+				start := time.Now()
+				_, err := c.ReadRegisters(t.Context(), 17, modbus.ReadHoldingRegisters, 0, 1)
+				is(t, "a late answer", err, modbus.ErrTimeout)
+				regs, err := c.ReadRegisters(t.Context(), 17, modbus.ReadHoldingRegisters, address, 1)
+				got := fmt.Sprint(regs, " ", err, " after ", time.Since(start).Round(100*time.Millisecond))
+				if want == "" {
+					want = "[] illegal data address (exception 2) after 1.5s"
+					if late[0] == 3 {
+						want = "[1] <nil> after 1.5s"
+					}
+				}
+				if got != want {
+					t.Errorf("after % X came late, address %d: %s, want %s", late, address, got, want)
+				}
+			})
+		}
+	}
+}
+
 func TestLateTransactions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var held []byte // the late answer; a piece of it comes first
