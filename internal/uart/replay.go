@@ -186,6 +186,24 @@ func (r *replay) Read(b []byte) (int, error) {
 	return n, pipeError(err)
 }
 
+// SetDeadline is SetReadDeadline, since Write never waits.
+func (r *replay) SetDeadline(t time.Time) error { return r.SetReadDeadline(t) }
+
+// SetWriteDeadline does nothing.
+func (r *replay) SetWriteDeadline(time.Time) error { return nil }
+
+// SetReadDeadline bounds reads. A pipe has no deadlines when the capture is at
+// its end, and a read then needs none.
+func (r *replay) SetReadDeadline(t time.Time) error {
+	_ = r.Conn.SetReadDeadline(t)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if errors.Is(r.wrong, os.ErrClosed) {
+		return os.ErrClosed
+	}
+	return nil
+}
+
 // pipeError gives an end of this side the name that it has elsewhere.
 func pipeError(err error) error {
 	if errors.Is(err, io.ErrClosedPipe) {

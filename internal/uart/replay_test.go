@@ -90,6 +90,9 @@ func TestReplayKeepsTimes(t *testing.T) {
 		if !cmp.Equal(rest, want) || !errors.Is(err, ErrGone) {
 			t.Errorf("after the questions: %v, %v, want %v, %v", rest, err, want, ErrGone)
 		}
+		if err := p.SetDeadline(time.Time{}); err != nil {
+			t.Errorf("SetDeadline after the end: %v, want nil as of a terminal", err)
+		}
 		if _, err := p.Write([]byte("x")); !errors.Is(err, ErrGone) {
 			t.Errorf("Write after the end: %v, want %v", err, ErrGone)
 		}
@@ -176,6 +179,9 @@ func TestReplayCloseEndsRead(t *testing.T) {
 		}
 		if _, err := p.Write([]byte("a1")); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("Write: %v, want %v", err, os.ErrClosed)
+		}
+		if err := errors.Join(p.SetDeadline(time.Time{}), p.SetWriteDeadline(time.Time{})); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("SetDeadline: %v, want %v", err, os.ErrClosed)
 		}
 	})
 }
