@@ -103,6 +103,9 @@ func TestTCPCloseEndsReadAndWrite(t *testing.T) {
 	if err := within(t, "Write", write); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("Write: %v, want %v", err, os.ErrClosed)
 	}
+	if err := p.SetReadDeadline(time.Time{}); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("SetReadDeadline: %v, want %v", err, os.ErrClosed)
+	}
 	if err := p.Drain(t.Context()); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("Drain: %v, want %v", err, os.ErrClosed)
 	}
