@@ -42,22 +42,23 @@ func indexOf[T ~string](b []byte, s T) int {
 // line takes what is between two delimiters. Nothing at all does not count, and
 // before a line feed, a carriage return does not.
 func (s *Splitter) line(b []byte, emit func([]byte)) {
+	all := len(b)
 	if s.spec.Kind == Delimiter && s.spec.End == "\n" {
 		b = bytes.TrimSuffix(b, []byte("\r"))
 	}
 	v := tooLong
 	switch {
-	case len(b) == 0:
-		return
 	case s.skip:
-		s.drop(len(b))
+		s.drop(all)
+		return
+	case len(b) == 0:
 		return
 	case len(b) <= s.most:
 		v = s.give(b, emit)
 	}
 	if v != whole {
 		s.count(v)
-		s.drop(len(b))
+		s.drop(all)
 	}
 }
 

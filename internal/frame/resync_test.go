@@ -230,7 +230,12 @@ func FuzzSplitter(f *testing.F) {
 
 // FuzzBuilder reads what was built.
 func FuzzBuilder(f *testing.F) {
+	longest := make([]byte, 1024)
+	for i := range longest {
+		longest[i] = 0x1b
+	}
 	for i := range names() {
+		f.Add(byte(i), longest)
 		f.Add(byte(i), []byte("\x00\x10\x7d\x7e\xc0\xdb\xaa\xab\x1b\x1b\x1b\x1b\x1a"))
 		f.Add(byte(i), []byte("123456"))
 		f.Add(byte(i), []byte("123\x1b")) // sml: it joins the escape sequence that ends the file

@@ -76,6 +76,7 @@ func NewSplitter(spec Spec) *Splitter {
 		s.uncounted, s.least = spec.uncounted(), spec.least()
 	case SML:
 		s.cut, s.match, s.crc = s.scan, s.matchSML, smlCRC(&spec)
+		s.most = 2*spec.Max + len(smlStart) + 3 + len(smlEscape) + 4 // with padding and end
 	case StartStop:
 		s.startStop()
 	}
