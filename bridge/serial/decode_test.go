@@ -112,8 +112,12 @@ func TestState(t *testing.T) {
 // FuzzLine holds that whatever comes, what is published is a clean scalar, and
 // that the account is right.
 func FuzzLine(f *testing.F) {
-	for _, line := range []string{`{"a":1,"b":true,"c":{"d":[]}}`, "21.5", "T=1e3", "\x00\xff", `{"a":"\u0000"}`, `{"a":1e999}`} {
-		for format := range 3 {
+	formats := Format("").Values()
+	for _, line := range []string{
+		`{"a":1,"b":true,"c":{"d":[]}}`, "21.5", "T=1e3", "\x00\xff", `{"a":"\u0000"}`, `{"a":1e999}`, "a=1 b=on c=x",
+		"a,b,c", "\xa3aa\x01ab\xf5ac\x61x", "\x83\xa1a\x01\xa1b\xc3\xa1c\xa1x", "a(1*kV)", "$GPGGA,1,,,,,0,",
+	} {
+		for format := range formats {
 			f.Add([]byte(line), format)
 		}
 	}
@@ -121,11 +125,17 @@ func FuzzLine(f *testing.F) {
 		cfg := DefaultConfig()
 		cfg.Port = "x"
 		cfg.Entities = []Entity{{ID: "a", Unit: "V", Scale: 0.1}, {ID: "b", Kind: bridge.BinarySensor}, {ID: "c", Kind: bridge.Text}}
-		switch format {
-		case 0:
-			cfg.Format, cfg.Entities = Value, cfg.Entities[:1]
-		case 1:
-			cfg.Format, cfg.Pattern = Regex, `(?P<a>\S+)(?: (?P<b>\S+)(?: (?P<c>.*))?)?`
+		switch cfg.Format = Format(formats[max(0, format)%len(formats)]); cfg.Format {
+		case Value:
+			cfg.Entities = cfg.Entities[:1]
+		case Regex:
+			cfg.Pattern = `(?P<a>\S+)(?: (?P<b>\S+)(?: (?P<c>.*))?)?`
+		case Columns, CSV:
+			cfg.Text.Names = []string{"a", "b", "c"}
+		case Binary:
+			cfg.Fields = codec.Table{{Key: "a", Type: codec.F32}, {Key: "b", At: -1, Bits: "0:1"}, {Key: "c", At: 1, Type: codec.ASCII, Length: 3}}
+		case NMEA:
+			cfg.Entities[0].Key, cfg.Entities[1].Key, cfg.Entities[2].Key = "altitude", "valid", "GGA.7"
 		}
 		if err := cfg.Validate(); err != nil {
 			t.Fatal(err)

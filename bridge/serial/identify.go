@@ -35,6 +35,9 @@ const (
 	// spoken at another rate.
 	patience = 4 * time.Second
 
+	// seldom is how much longer one is that speaks every 10 s, as meters by DSMR 4.
+	seldom = 7 * time.Second
+
 	// answer bounds how long an answer is awaited.
 	answer = 2 * time.Second
 )
@@ -45,7 +48,9 @@ type Listener struct {
 	Devices  []Device
 	Progress func(doing string) // may be nil
 
-	spoke bool // it says something by itself that was not understood
+	spoke  bool            // it says something by itself that was not understood
+	waited bool            // for one that speaks seldom
+	asked  map[string]bool // devices that were asked, with their rate
 }
 
 // A RatePort is a port whose line can be changed; a *uart.Port is one.
@@ -64,6 +69,7 @@ var _ RatePort = (*uart.Port)(nil)
 // it asks changes nothing.
 func (l *Listener) Identify(ctx context.Context) ([]Guess, error) {
 	var found []Guess
+	l.asked = map[string]bool{}
 	all := rates(l.Devices)
 	for _, visit := range []func(context.Context, *rate) ([]Guess, error){l.visit, l.await} {
 		for i, r := range all {
@@ -145,15 +151,24 @@ func (l *Listener) visit(ctx context.Context, r *rate) ([]Guess, error) {
 	return l.askAll(ctx, r, ears)
 }
 
-// await listens at a rate until the stick has spoken once more. A stick that
-// has not spoken yet may be one that does so seldom.
+// await listens at a rate until the stick has spoken once more, then asks. One
+// that is silent meanwhile speaks seldom: then it is waited for, once.
 func (l *Listener) await(ctx context.Context, r *rate) ([]Guess, error) {
 	ears, err := l.tune(r, " again")
-	if err != nil || only(r.devices, asked) {
+	if err != nil {
 		return nil, err
 	}
-	_, err = l.hear(ctx, ears, patience)
-	return understood(ears), err
+	if !only(r.devices, asked) {
+		said, err := l.hear(ctx, ears, patience)
+		if err == nil && !said && !l.waited {
+			l.waited = true
+			_, err = l.hear(ctx, ears, seldom)
+		}
+		if guesses := understood(ears); err != nil || len(guesses) > 0 {
+			return guesses, err
+		}
+	}
+	return l.askAll(ctx, r, ears)
 }
 
 func asked(d *Device) bool { return len(d.Serial.Requests) > 0 }
@@ -185,9 +200,11 @@ func (l *Listener) tune(r *rate, again string) (ears []*ear, err error) {
 // askAll asks each device that must be asked, until one has answered.
 func (l *Listener) askAll(ctx context.Context, r *rate, ears []*ear) ([]Guess, error) {
 	for i, d := range r.devices {
-		if !asked(d) || ctx.Err() != nil {
+		at := fmt.Sprint(d.Name, r.baud)
+		if !asked(d) || l.asked[at] || ctx.Err() != nil {
 			continue
 		}
+		l.asked[at] = true
 		if l.Progress != nil {
 			l.Progress(fmt.Sprintf("%d baud, is it %s?", r.baud, d.Name))
 		}
@@ -199,8 +216,8 @@ func (l *Listener) askAll(ctx context.Context, r *rate, ears []*ear) ([]Guess, e
 			return nil, err
 		}
 		ears[i].listening = true
-		_, err = l.hear(ctx, ears[i:i+1], min(answer, d.Serial.Requests[0].Timeout))
-		if g := understood(ears[i : i+1]); err != nil || len(g) > 0 {
+		_, err = l.hear(ctx, ears, min(answer, d.Serial.Requests[0].Timeout))
+		if g := understood(ears); err != nil || len(g) > 0 {
 			return g, err
 		}
 	}

@@ -3,6 +3,7 @@ package serial
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"slices"
@@ -131,6 +132,7 @@ func TestIdentifyNamesDevices(t *testing.T) {
 	talkers := []talker{
 		{name: "dsmr-p1", period: time.Second},
 		{name: "dsmr-p1", period: time.Second, rest: 900 * time.Millisecond},
+		{name: "dsmr-p1", period: 10 * time.Second, rest: 6 * time.Second},
 		{name: "dsmr-p1-v2", period: 10 * time.Second, rest: 4 * time.Second},
 		{name: "sml", period: time.Second},
 		{name: "sml", period: 4 * time.Second, rest: time.Second},
@@ -173,6 +175,32 @@ func TestIdentifyNamesDevices(t *testing.T) {
 		t.Errorf("%d of %d were named, want 9 of 10", named, len(talkers))
 	}
 	t.Logf("%d of %d were named", named, len(talkers))
+}
+
+// A fixedLine has a rate that is set at its far side.
+type fixedLine struct{ *simLine }
+
+func (fixedLine) SetRate(int, int, uart.Parity) error { return errors.ErrUnsupported }
+
+func TestIdentifyWithoutARate(t *testing.T) {
+	d, err := LoadDevice("lacrosse", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		line := &simLine{Conn: near, near: sim.Rate{Baud: d.Serial.Baud}}
+		var w sync.WaitGroup
+		w.Go(func() { talker{name: d.Name, period: time.Second}.live(t, d, far, line.rate) })
+		w.Go(func() { swallow(far) })
+		guesses, err := (&Listener{Port: fixedLine{line}, Devices: Devices()}).Identify(t.Context())
+		if err != nil || len(guesses) == 0 || guesses[0].Device.Name != d.Name {
+			t.Errorf("a line whose rate cannot be set: %v, %v, want %s", guesses, err, d.Name)
+		}
+		near.Close()
+		far.Close()
+		w.Wait()
+	})
 }
 
 func TestIdentifyHearsNothing(t *testing.T) {

@@ -1,7 +1,7 @@
 // Package serial bridges a stick that speaks lines of text on a serial port, or
-// other frames: a plain value, a JSON object, or anything that a regular
-// expression takes apart. Each value becomes an entity; commands go out by a
-// template, and so does what the stick must be asked.
+// other frames. Package codec takes these apart, by one of its formats; each value
+// becomes an entity. Commands go out by a template or by a format, and so does
+// what the stick must be asked. Sticks that are known are files in devices.
 //
 // A frame that cannot be read is counted and shown in the attributes; it is never
 // fatal. A stick that is unplugged is an error of Run, and the next Run waits
