@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -47,7 +48,7 @@ type rig struct {
 	*bridgetest.Client
 	t     *testing.T
 	units map[byte]*sim.Unit
-	ports chan *sim.BusEnd // that the bridge has opened
+	line  *sim.Bus
 }
 
 // connect runs a bridge on units until the test ends, and waits for it to be online.
@@ -55,7 +56,7 @@ func connect(t *testing.T, text string, memories map[byte]modbus.Handler, change
 	t.Helper()
 	cfg := parse(t, "port: /dev/ttyS0\n"+text)
 	line := sim.NewBus(cfg.Baud, 10)
-	r := &rig{Client: new(bridgetest.Client), t: t, units: map[byte]*sim.Unit{}, ports: make(chan *sim.BusEnd, 8)}
+	r := &rig{Client: new(bridgetest.Client), t: t, units: map[byte]*sim.Unit{}, line: line}
 	var units []*sim.Unit
 	for id, m := range memories {
 		r.units[id] = sim.NewUnit(id, m)
@@ -72,9 +73,7 @@ func connect(t *testing.T, text string, memories map[byte]modbus.Handler, change
 	})
 	b := New(testBase, cfg, slog.New(slog.DiscardHandler))
 	b.open = func(context.Context, *Config, *slog.Logger) (port, error) {
-		end := line.Tie()
-		r.ports <- end
-		return end, nil
+		return line.Tie(), nil
 	}
 	if change != nil {
 		change(b)
@@ -385,6 +384,41 @@ units:
 		time.Sleep(time.Minute)
 		if asked := r.units[1].Asked() - before; asked < 59 || asked > 61 {
 			t.Errorf("then it was asked %d times in a minute, want once a second", asked)
+		}
+	})
+}
+
+// TestNoise has somebody speak out of turn all the time.
+func TestNoise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := memory(0)
+		r := connect(t, "units: [{unit: 1, period: 500ms, entities: [{id: a, address: 0}]}]", map[byte]modbus.Handler{1: m}, nil)
+		r.expect("a", "0")
+		noise, random := r.line.Tie(), rand.New(rand.NewPCG(1, 2))
+		defer noise.Close()
+		ended := make(chan struct{})
+		defer close(ended)
+		go func() {
+			for {
+				select {
+				case <-ended:
+					return
+				case <-time.After(time.Duration(50+random.IntN(300)) * time.Millisecond):
+				}
+				b := make([]byte, 1+random.IntN(40))
+				for i := range b {
+					b[i] = byte(random.Uint32())
+				}
+				_, _ = noise.Write(b)
+			}
+		}()
+		for value := range uint16(60) {
+			m.Set(modbus.HoldingRegisters, 0, value+1)
+			start := time.Now()
+			r.expect("a", fmt.Sprint(value+1))
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("value %d was read only after %v", value+1, took)
+			}
 		}
 	})
 }

@@ -174,8 +174,9 @@ func (s *session) idle(wake time.Time) error {
 	if err != nil {
 		return err
 	}
-	var noise [64]byte
-	_, err = s.port.Read(noise[:])
+	for noise := make([]byte, 512); err == nil; {
+		_, err = s.port.Read(noise)
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
 	}
