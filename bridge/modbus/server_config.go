@@ -194,7 +194,7 @@ type shelf struct {
 
 func (s *shelf) end() int { return int(*s.Address) + s.count }
 
-// shelves returns what c serves, sorted by table and address, and everything that is
+// shelves returns what c serves, and everything that is
 // wrong with it, by path.
 func (c *ServerConfig) shelves() ([]*shelf, error) {
 	var out []*shelf
@@ -212,9 +212,6 @@ func (c *ServerConfig) shelves() ([]*shelf, error) {
 		}
 		out = append(out, s)
 	}
-	slices.SortFunc(out, func(a, b *shelf) int {
-		return cmp.Or(cmp.Compare(a.table(), b.table()), cmp.Compare(*a.Address, *b.Address))
-	})
 	return out, errors.Join(errs...)
 }
 
