@@ -11,7 +11,7 @@ import (
 // exchangeSerial sends a request on a line and looks for the reply in what
 // comes.
 func (c *Client) exchangeSerial(ctx context.Context, unit byte, req PDU) (PDU, error) {
-	if err := c.silence(ctx, c.guard(unit), c.owed(unit, req)); err != nil {
+	if err := c.silence(ctx, c.guard(unit), c.owed(unit, req.Function())); err != nil {
 		return nil, err
 	}
 	var err error
@@ -28,28 +28,29 @@ func (c *Client) exchangeSerial(ctx context.Context, unit byte, req PDU) (PDU, e
 		return nil, err
 	}
 	sent := c.quiet
-	reply, err := c.receive(ctx, &search{framing: c.framing, unit: unit, req: req})
-	if delete(c.debts, unit); errors.Is(err, ErrTimeout) || ctx.Err() != nil {
-		c.debts[unit] = debt{bytes.Clone(req), sent.Add(2 * c.timeout(unit))}
+	s := &search{framing: c.framing, unit: unit, req: req}
+	reply, err := c.receive(ctx, s)
+	if delete(c.debts, unit); err != nil && !s.begun && !s.broken {
+		c.debts[unit] = debt{req.Function(), sent.Add(2 * c.timeout(unit))}
 	}
 	return reply, err
 }
 
-// A debt is an answer that may still come, until a time.
+// A debt is an answer to a function that may still come, until a time.
 type debt struct {
-	req   PDU
+	fn    Function
 	until time.Time
 }
 
-// owed returns how long to listen before req is sent. On a line nothing in a
-// reply with values, or in an exception, says which request it is for: a late
-// answer to another one of the same function would be taken for that to req.
-func (c *Client) owed(unit byte, req PDU) time.Time {
-	d, ok := c.debts[unit]
-	if !ok || d.req[0] != req[0] || bytes.Equal(d.req, req) {
-		return time.Time{}
+// owed returns how long to listen before a unit is asked by fn. On a line
+// nothing in a reply with values, or in an exception, says which request it is
+// for: a late answer would be taken for that to another request of the same
+// function, and what the same request brings twice, for that to the one after.
+func (c *Client) owed(unit byte, fn Function) time.Time {
+	if d := c.debts[unit]; d.fn == fn {
+		return d.until
 	}
-	return d.until
+	return time.Time{}
 }
 
 // silence listens until a time, and until nothing has come for d, and throws
@@ -123,7 +124,7 @@ func (c *Client) receive(ctx context.Context, s *search) (PDU, error) {
 		if s.over || time.Now().After(last) {
 			return c.give(s, &e)
 		}
-		s.from = max(0, s.from-c.trim())
+		s.cut(c.trim())
 		deadline = window
 		if stop := c.quiet.Add(c.timing.Gap); s.begun || s.broken && stop.Before(window) {
 			deadline = stop
@@ -145,7 +146,7 @@ func (c *Client) look(s *search, e *echo) PDU {
 	if !e.gone && (!e.twin || c.echoes) {
 		if i := bytes.Index(c.rx, c.tx); i >= 0 {
 			c.drop(i + len(c.tx))
-			s.from, s.broken = 0, false
+			s.edge, s.from, s.broken = 0, 0, false
 			e.gone, c.echoes, c.heard = true, true, true
 		}
 	}
@@ -155,8 +156,7 @@ func (c *Client) look(s *search, e *echo) PDU {
 		return nil
 	case e.twin && !c.heard && e.copy == nil && reply[0]&exceptionBit == 0:
 		e.copy = append(PDU(nil), reply...)
-		c.drop(end)
-		s.from = 0
+		s.cut(c.drop(end))
 		return c.look(s, e)
 	case e.copy != nil:
 		c.echoes = true

@@ -180,16 +180,20 @@ func TestNoiseBeforeReply(t *testing.T) {
 	}
 }
 
-// A bit of noise does not shorten the time that a unit has.
+// A bit of noise does not shorten the time that a unit has, nor do the answers
+// of others, whatever is in them.
 func TestNoiseLongBeforeReply(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := scripted(t, modbus.RTU, func(_ int, req []byte) []piece {
-			return []piece{{bytes: []byte{0xFE, 17}}, {900 * time.Millisecond, in(t, modbus.RTU, req, 17, two...)}}
+	foreign := modbus.AppendRTU(nil, 18, two)
+	for _, noise := range [][]byte{{0xFE, 17}, foreign, append(modbus.AppendRTU(nil, 19, modbus.PDU{6, 17, 3, 17, 3}), foreign...)} {
+		synctest.Test(t, func(t *testing.T) {
+			c := scripted(t, modbus.RTU, func(_ int, req []byte) []piece {
+				return []piece{{bytes: noise}, {900 * time.Millisecond, in(t, modbus.RTU, req, 17, two...)}}
+			})
+			if _, err := readTwo(t.Context(), c); err != nil {
+				t.Errorf("after % X: %v", noise, err)
+			}
 		})
-		if _, err := readTwo(t.Context(), c); err != nil {
-			t.Error(err)
-		}
-	})
+	}
 }
 
 // A line that talks without end holds nobody up for ever.

@@ -102,7 +102,7 @@ func TestFirstRequestTells(t *testing.T) {
 				is(t, "write to a dead unit", c.WriteCoil(t.Context(), 17, 0, true), modbus.ErrTimeout)
 				unit.Break(sim.Healthy)
 				start := time.Now()
-				is(t, "write", c.WriteCoil(t.Context(), 17, 0, true), nil)
+				is(t, "write", c.WriteRegister(t.Context(), 17, 0x6B, 1), nil)
 				if took := time.Since(start); took > 50*time.Millisecond {
 					t.Errorf("echo %t, dead %t: a write took %v", echo, dead, took)
 				}

@@ -94,6 +94,26 @@ func identificationLength(req PDU, b []byte) int {
 	return n
 }
 
+// anyReplyLength returns the length of a reply that begins with b, whatever the
+// request was.
+func anyReplyLength(b []byte) int {
+	switch {
+	case len(b) < 2:
+		return more
+	case b[0]&exceptionBit != 0:
+		return 2
+	}
+	switch Function(b[0]) {
+	case ReadCoils, ReadDiscreteInputs, ReadHoldingRegisters, ReadInputRegisters, ReadWriteMultipleRegisters:
+		return 2 + int(b[1])
+	case WriteSingleCoil, WriteSingleRegister, WriteMultipleCoils, WriteMultipleRegisters:
+		return 5
+	case MaskWriteRegister:
+		return 7
+	}
+	return unknown
+}
+
 // requestLength returns the length of the request that begins with b.
 func requestLength(b []byte) int {
 	if len(b) == 0 {

@@ -10,6 +10,7 @@ type search struct {
 	req     PDU
 	over    bool // nothing more will come
 
+	edge   int  // before it are whole frames of others
 	from   int  // before it no reply begins
 	begun  bool // one begins at from, and is not complete
 	broken bool // something looked like the reply and had the wrong checksum
@@ -27,6 +28,7 @@ func (s *search) find(b []byte) (reply PDU, end int) {
 // findRTU tries each place where unit and function are right. The first that
 // is not complete is waited for: its data may well look like a frame.
 func (s *search) findRTU(b []byte) (reply PDU, end int) {
+	s.skip(b)
 	for ; s.from+1 < len(b); s.from++ {
 		if b[s.from] != s.unit {
 			continue
@@ -50,6 +52,25 @@ func (s *search) findRTU(b []byte) (reply PDU, end int) {
 		}
 	}
 	return nil, 0
+}
+
+// skip passes over answers of other units, which came too late for others or are
+// given to another client: what looks like the reply within them is none.
+func (s *search) skip(b []byte) {
+	for f := b[s.edge:]; len(f) > 0 && f[0] != s.unit; f = b[s.edge:] {
+		n := anyReplyLength(f[1:])
+		if n <= 0 || n+3 > len(f) || CRC(f[:n+3]) != 0 {
+			return
+		}
+		s.edge += n + 3
+		s.from = max(s.from, s.edge)
+	}
+}
+
+// cut says that n bytes were taken off the front.
+func (s *search) cut(n int) {
+	s.from = max(0, s.from-n)
+	s.edge = max(0, s.edge-n)
 }
 
 // findASCII tries each frame. A colon begins a new one, whatever came before

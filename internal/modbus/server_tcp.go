@@ -142,6 +142,7 @@ func (s *tcpServer) serve(conn net.Conn) {
 			rx = append(rx, tmp[:n]...)
 			continue
 		}
+		since = s.busy(conn)
 		if reply := answer(s.handler, f.Unit, f.PDU); reply != nil {
 			tx = AppendTCP(tx[:0], f.Transaction, f.Unit, reply)
 			_ = conn.SetWriteDeadline(time.Now().Add(s.limits.Write))
@@ -150,7 +151,6 @@ func (s *tcpServer) serve(conn net.Conn) {
 			}
 		}
 		rx = append(rx[:0], rx[size:]...)
-		since = s.busy(conn)
 	}
 }
 
