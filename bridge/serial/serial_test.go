@@ -26,13 +26,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const base bridge.Base = "edge/test/air"
 
 // plug returns the far end of a port and its name.
-func plug(t *testing.T) (*sim.PTY, string) {
+func plug(t testing.TB) (*sim.PTY, string) {
 	t.Helper()
 	link := filepath.Join(t.TempDir(), "by-id", "usb-Test_1-if00")
 	return replug(t, link), link
 }
 
-func replug(t *testing.T, link string) *sim.PTY {
+func replug(t testing.TB, link string) *sim.PTY {
 	t.Helper()
 	far, err := sim.NewPTY(link)
 	if err != nil {
@@ -54,7 +54,7 @@ func run(t *testing.T, port string, change func(*serial.Config)) *bridgetest.Cli
 	return c
 }
 
-func newBridge(t *testing.T, base bridge.Base, port string, change func(*serial.Config)) *serial.Bridge {
+func newBridge(t testing.TB, base bridge.Base, port string, change func(*serial.Config)) *serial.Bridge {
 	t.Helper()
 	cfg := serial.DefaultConfig()
 	cfg.Port = port
