@@ -1,6 +1,8 @@
 package modbus
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -161,6 +163,35 @@ func TestCommandOnce(t *testing.T) {
 		start := time.Now()
 		if got := r.command("boiler_pump", "OFF"); got.Status != bridge.StatusError || time.Since(start) > time.Second {
 			t.Errorf("after %v the result is %+v, want an error after one try", time.Since(start), got)
+		}
+	})
+}
+
+// TestCommandsWhenTheBusGoes are answered, whether they were tried or not.
+func TestCommandsWhenTheBusGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line, ends := sim.NewBus(9600, 10), make(chan *sim.BusEnd, 1)
+		b := New(testBase, parse(t, "port: /dev/ttyS0\n"+boiler), slog.New(slog.DiscardHandler))
+		b.open = func(context.Context, *Config, *slog.Logger) (port, error) {
+			end := line.Tie()
+			ends <- end
+			return end, nil
+		}
+		c, ended := new(bridgetest.Client), make(chan error, 1)
+		go func() { ended <- b.Run(t.Context(), c) }()
+		bridgetest.Expect(t, c, testBase.Status(), bridge.Online)
+		bridgetest.Send(t, c, testBase.Set("boiler_pump"), "ON")
+		bridgetest.Send(t, c, testBase.Set("boiler_target"), "20")
+		synctest.Wait()
+		(<-ends).Close()
+		for _, entity := range []string{"boiler_pump", "boiler_target"} {
+			r := (&rig{Client: c, t: t}).result(entity)
+			if r.Status == bridge.StatusOK || !strings.Contains(r.Reason, "the bus is gone") {
+				t.Errorf("the result of %s is %+v, want that the bus is gone", entity, r)
+			}
+		}
+		if err := <-ended; err == nil {
+			t.Error("Run returned nil, want that the port is closed")
 		}
 	})
 }
