@@ -31,7 +31,7 @@ type Client struct {
 	echoes      bool      // what is sent comes back
 	heard       bool      // it is known whether it does
 	tx, rx, tmp []byte
-	debts       map[byte]debt // by unit
+	debts       map[debtor]time.Time
 	transaction uint16
 	lost        error
 }
@@ -41,7 +41,7 @@ func NewClient(p Port, f Framing, t Timing) *Client {
 	return &Client{
 		port: p, framing: f, timing: t.withDefaults(f, p),
 		turn: make(chan struct{}, 1), tmp: make([]byte, 512),
-		guards: map[byte]time.Duration{}, timeouts: map[byte]time.Duration{}, debts: map[byte]debt{},
+		guards: map[byte]time.Duration{}, timeouts: map[byte]time.Duration{}, debts: map[debtor]time.Time{},
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 // exchangeSerial sends a request on a line and looks for the reply in what
 // comes.
 func (c *Client) exchangeSerial(ctx context.Context, unit byte, req PDU) (PDU, error) {
-	if err := c.silence(ctx, c.guard(unit), c.owed(unit, req.Function())); err != nil {
+	from := debtor{unit, req.Function()}
+	if err := c.silence(ctx, c.guard(unit), c.debts[from]); err != nil {
 		return nil, err
 	}
 	var err error
@@ -30,27 +31,20 @@ func (c *Client) exchangeSerial(ctx context.Context, unit byte, req PDU) (PDU, e
 	sent := c.quiet
 	s := &search{framing: c.framing, unit: unit, req: req}
 	reply, err := c.receive(ctx, s)
-	if delete(c.debts, unit); err != nil && !s.begun && !s.broken {
-		c.debts[unit] = debt{req.Function(), sent.Add(2 * c.timeout(unit))}
+	if delete(c.debts, from); err != nil && !s.begun && !s.broken {
+		c.debts[from] = sent.Add(2 * c.timeout(unit))
 	}
 	return reply, err
 }
 
-// A debt is an answer to a function that may still come, until a time.
-type debt struct {
-	fn    Function
-	until time.Time
-}
-
-// owed returns how long to listen before a unit is asked by fn. On a line
-// nothing in a reply with values, or in an exception, says which request it is
-// for: a late answer would be taken for that to another request of the same
-// function, and what the same request brings twice, for that to the one after.
-func (c *Client) owed(unit byte, fn Function) time.Time {
-	if d := c.debts[unit]; d.fn == fn {
-		return d.until
-	}
-	return time.Time{}
+// A debtor is a unit that may still answer to a function. On a line nothing in
+// a reply with values, or in an exception, says which request it is for: a late
+// answer would be taken for that to another request of the same function, and
+// what the same request brings twice, for that to the one after. So the unit is
+// not asked by this function until twice its time-out has passed.
+type debtor struct {
+	unit byte
+	fn   Function
 }
 
 // silence listens until a time, and until nothing has come for d, and throws

@@ -26,6 +26,10 @@ func (c *Client) exchangeTCP(ctx context.Context, unit byte, req PDU) (PDU, erro
 		c.lost = fmt.Errorf("%w: %w", ErrLost, err)
 		return nil, err
 	}
+	return c.receiveTCP(ctx, unit, req)
+}
+
+func (c *Client) receiveTCP(ctx context.Context, unit byte, req PDU) (PDU, error) {
 	deadline := time.Now().Add(c.timeout(unit))
 	late := ErrTimeout
 	for {

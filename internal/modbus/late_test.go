@@ -17,12 +17,14 @@ import (
 func TestLateAnswersAreNeverTakenForOthers(t *testing.T) {
 	type step struct {
 		unit, address byte
+		fn            modbus.Function
 		delay, pause  int // in ms
 	}
 	steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 		return step{
 			unit:    rapid.ByteRange(1, 3).Draw(t, "unit"),
 			address: rapid.ByteRange(0, 4).Draw(t, "address"), // 4 is not there
+			fn:      rapid.SampledFrom([]modbus.Function{modbus.ReadHoldingRegisters, modbus.ReadInputRegisters}).Draw(t, "fn"),
 			delay:   rapid.SampledFrom([]int{0, 0, 90, 105, 120, 150, 180, 190}).Draw(t, "delay"),
 			pause:   rapid.SampledFrom([]int{0, 0, 0, 15, 60, 110}).Draw(t, "pause"),
 		}
@@ -37,6 +39,7 @@ func TestLateAnswersAreNeverTakenForOthers(t *testing.T) {
 				m := &modbus.Memory{}
 				for address := range uint16(4) {
 					m.Set(modbus.HoldingRegisters, address, uint16(id)<<8|address)
+					m.Set(modbus.InputRegisters, address, uint16(id)<<8|address)
 				}
 				units[id] = sim.NewUnit(byte(id), m)
 			}
@@ -44,7 +47,7 @@ func TestLateAnswersAreNeverTakenForOthers(t *testing.T) {
 			c := modbus.NewClient(bus.Tie(), modbus.RTU, timing)
 			for i, s := range script {
 				units[s.unit].Slow(time.Duration(s.delay) * time.Millisecond)
-				regs, err := c.ReadRegisters(t.Context(), s.unit, modbus.ReadHoldingRegisters, uint16(s.address), 1)
+				regs, err := c.ReadRegisters(t.Context(), s.unit, s.fn, uint16(s.address), 1)
 				switch {
 				case err == modbus.IllegalDataAddress && s.address < 4: //nolint:errorlint // It is returned as it is.
 					rt.Errorf("step %d, %+v: an exception that is for another request", i, s)
