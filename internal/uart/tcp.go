@@ -73,9 +73,13 @@ func (t *tcpConn) Write(b []byte) (int, error) {
 }
 
 // The deadlines of a closed connection say so by the name that they have elsewhere.
-func (t *tcpConn) SetDeadline(at time.Time) error      { return netError(t.TCPConn.SetDeadline(at)) }
-func (t *tcpConn) SetReadDeadline(at time.Time) error  { return netError(t.TCPConn.SetReadDeadline(at)) }
-func (t *tcpConn) SetWriteDeadline(at time.Time) error { return netError(t.TCPConn.SetWriteDeadline(at)) }
+func (t *tcpConn) SetDeadline(at time.Time) error { return netError(t.TCPConn.SetDeadline(at)) }
+
+func (t *tcpConn) SetReadDeadline(at time.Time) error { return netError(t.TCPConn.SetReadDeadline(at)) }
+
+func (t *tcpConn) SetWriteDeadline(at time.Time) error {
+	return netError(t.TCPConn.SetWriteDeadline(at))
+}
 
 // unsent counts what the far side has not acknowledged (tcp(7), SIOCOUTQ). When
 // its line has sent it, raw TCP does not tell.
