@@ -127,7 +127,7 @@ func TestSer2net(t *testing.T) {
 const pyserial = `
 import serial, sys
 every = bytes(range(256))
-p = serial.serial_for_url(sys.argv[1], baudrate=9600, timeout=10)
+p = serial.serial_for_url(sys.argv[1], baudrate=9600, timeout=60)
 p.write(every)
 print("echo", p.read(256) == every)
 print("cts", p.cts, "dsr", p.dsr, "cd", p.cd)
@@ -148,6 +148,7 @@ func TestTapForPyserial(t *testing.T) {
 	}
 	for _, line := range []bool{false, true} {
 		far, path := newPTY(t)
+		_ = far.SetDeadline(time.Time{})         // Python may take its time
 		go func() { _, _ = io.Copy(far, far) }() // the device echoes
 		cfg := uart.Config{Port: path, Baud: 9600}
 		listening := make(lines, 4)
@@ -160,7 +161,7 @@ func TestTapForPyserial(t *testing.T) {
 		go func() { done <- tap.Serve(ctx) }()
 		_, rest, _ := strings.Cut(<-listening, "address=")
 		addr, _, _ := strings.Cut(rest, " ")
-		out, err := exec.CommandContext(t.Context(), python, "-c", pyserial, "rfc2217://"+addr).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), python, "-c", pyserial, "rfc2217://"+addr+"?timeout=60").CombinedOutput()
 		want := "echo True\ncts True dsr True cd True\nrate refused\n"
 		if line {
 			want = strings.Replace(want, "rate refused", "rate taken True", 1)
