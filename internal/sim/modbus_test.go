@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"edge/internal/modbus"
 	"edge/internal/sim"
 )
@@ -189,4 +191,38 @@ func TestUnits(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A program that opens a serial port is on the bus; one that comes later, too.
+func TestBusBridge(t *testing.T) {
+	bus, m := sim.NewBus(115200, 10), &modbus.Memory{}
+	m.Set(modbus.InputRegisters, 0, 0x4711)
+	timing := modbus.Timing{Baud: 115200, BitsPerChar: 10, Timeout: time.Minute, Gap: time.Minute}
+	serve(t, bus, timing, sim.NewUnit(1, m))
+	pty, err := sim.NewPTY("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pty.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- bus.Bridge(ctx, pty) }()
+	for range 2 {
+		port, err := os.OpenFile(pty.Port(), os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := modbus.NewClient(port, modbus.RTU, timing)
+		for range 3 {
+			regs, err := c.ReadRegisters(ctx, 1, modbus.ReadInputRegisters, 0, 1)
+			if err != nil || regs[0] != 0x4711 {
+				t.Errorf("over a pseudo-terminal: %04X, %v", regs, err)
+			}
+		}
+		port.Close()
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Bridge: %v", err)
+	}
 }
