@@ -3,6 +3,7 @@
 package rig
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -43,7 +44,10 @@ func TestUSB(t *testing.T) {
 	h.bridges(yaml.String())
 	h.launch()
 	for port, driver := range usb.Drivers() {
-		h.stick(port, driver).plug()
+		s := h.stick(port, driver)
+		s.plug()
+		s.unplug() // The first time is no coming back, and is not logged.
+		s.plug()
 	}
 	// What is used for the first time stays: a file of the poller, threads.
 	threads, files := h.threads(), h.files()
@@ -90,28 +94,44 @@ func (s pluggable) topic(levels ...string) string {
 	return "edge/pi/" + s.driver + "/" + strings.Join(levels, "/")
 }
 
-// plug returns how long after the node was there the bridge was online. By then it has read,
-// too.
+// plug returns how long after the node was there the bridge was online, in the guest's time.
+// By then it has read, too.
 func (s pluggable) plug() time.Duration {
 	s.t.Helper()
 	s.forget(s.topic("status"), s.topic("count"))
 	s.ok(s.agent.PlugUSB(s.ctx, agent.USB{Port: s.port, Driver: s.driver, Serial: "EDGE1"}))
-	_, err := s.agent.Appear(s.ctx, "/sys/bus/usb/drivers/"+s.driver+"/*:1.0/tty*")
+	there, err := s.agent.Appear(s.ctx, "/sys/bus/usb/drivers/"+s.driver+"/*:1.0/tty*")
 	s.ok(err)
-	began := time.Now()
 	s.await(s.topic("status"), "online")
-	took := time.Since(began)
 	s.awaitThat(s.topic("count"), "a number", func(n string) bool { _, err := strconv.Atoi(n); return err == nil })
-	return took
+	return s.logged("bridge is back").Sub(there)
 }
 
-// unplug returns after how long the bridge was offline.
+// unplug returns after how long the bridge was offline, in the guest's time.
 func (s pluggable) unplug() time.Duration {
 	s.t.Helper()
-	began := time.Now()
-	s.ok(s.agent.UnplugUSB(s.ctx, s.port))
+	out, err := s.agent.UnplugUSB(s.ctx, s.port)
+	s.ok(err)
 	s.await(s.topic("status"), "offline")
-	return time.Since(began)
+	return s.logged("bridge lost; trying again").Sub(out)
+}
+
+// logged returns when the bridge last said message, by edge's log. Times by MQTT would be those
+// of the host, which may have much else to do; the zero time is never.
+func (s pluggable) logged(message string) (at time.Time) {
+	s.t.Helper()
+	log, err := s.agent.Read(s.ctx, logFile)
+	s.ok(err)
+	for line := range strings.Lines(log) {
+		var said struct {
+			Time        time.Time
+			Msg, Bridge string
+		}
+		if json.Unmarshal([]byte(line), &said) == nil && said.Msg == message && said.Bridge == s.driver {
+			at = said.Time
+		}
+	}
+	return at
 }
 
 // obey commands the stick, and waits for what it says itself.

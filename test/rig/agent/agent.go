@@ -247,12 +247,14 @@ func (c *Client) Plug(ctx context.Context, in bool) error { return do(ctx, c, "P
 // PlugUSB plugs a stick in. It returns before the kernel has found out what it is.
 func (c *Client) PlugUSB(ctx context.Context, u USB) error { return do(ctx, c, "PlugUSB", u) }
 
-// UnplugUSB takes the stick out of a port.
-func (c *Client) UnplugUSB(ctx context.Context, port int) error { return do(ctx, c, "UnplugUSB", port) }
+// UnplugUSB takes the stick out of a port, and returns the guest's time before that.
+func (c *Client) UnplugUSB(ctx context.Context, port int) (time.Time, error) {
+	return call[time.Time](ctx, c, "UnplugUSB", port)
+}
 
-// Appear returns the file that matches pattern, as soon as there is one.
-func (c *Client) Appear(ctx context.Context, pattern string) (string, error) {
-	return call[string](ctx, c, "Appear", pattern)
+// Appear returns the guest's time as soon as there is a file that matches pattern.
+func (c *Client) Appear(ctx context.Context, pattern string) (time.Time, error) {
+	return call[time.Time](ctx, c, "Appear", pattern)
 }
 
 // Files returns how many files a process has open.

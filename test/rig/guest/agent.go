@@ -75,7 +75,7 @@ func (*Agent) Read(path string, data *string) error {
 }
 
 // Appear implements agent.Client.
-func (*Agent) Appear(pattern string, path *string) error {
+func (*Agent) Appear(pattern string, at *time.Time) error {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for range 10_000 {
@@ -84,7 +84,7 @@ func (*Agent) Appear(pattern string, path *string) error {
 			return err
 		}
 		if len(found) > 0 {
-			*path = found[0]
+			*at = time.Now()
 			return nil
 		}
 		<-tick.C

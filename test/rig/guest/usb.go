@@ -47,7 +47,8 @@ func (a *Agent) PlugUSB(u agent.USB, _ *agent.None) error {
 }
 
 // UnplugUSB implements agent.Client.
-func (a *Agent) UnplugUSB(port int, _ *agent.None) error {
+func (a *Agent) UnplugUSB(port int, at *time.Time) error {
+	*at = time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.sticks[port]
