@@ -24,10 +24,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testBase bridge.Base = "edge/test/bus"
 
-// parse reads a section as a program does.
+// parse reads the section of a bus.
 func parse(t testing.TB, text string) Config {
 	t.Helper()
-	cfg := DefaultConfig()
+	return parseOver(t, DefaultConfig(), text)
+}
+
+// parseOver reads a section as a program does: what it does not say is as in cfg.
+func parseOver[C interface{ Validate() error }](t testing.TB, cfg C, text string) C {
+	t.Helper()
 	tree, err := config.Parse("test.yaml", []byte(text))
 	if err == nil {
 		err = tree.Decode(&cfg)

@@ -13,7 +13,6 @@ import (
 
 	"edge/bridge"
 	"edge/bridge/bridgetest"
-	"edge/internal/config"
 	"edge/internal/modbus"
 	"edge/internal/sim"
 )
@@ -51,18 +50,7 @@ func (p *pipes) dial(t *testing.T) *modbus.Client {
 
 func parseServer(t testing.TB, text string) ServerConfig {
 	t.Helper()
-	cfg := DefaultServerConfig()
-	tree, err := config.Parse("test.yaml", []byte(text))
-	if err == nil {
-		err = tree.Decode(&cfg)
-	}
-	if err == nil {
-		err = tree.Locate(cfg.Validate())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg
+	return parseOver(t, DefaultServerConfig(), text)
 }
 
 // offer runs a server until the test ends and returns a broker and a client of it.

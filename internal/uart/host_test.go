@@ -19,8 +19,14 @@ import (
 	"edge/internal/uart"
 )
 
-// baud reads the rate of a line through a descriptor of its own.
+// baud reads the rate of a line that has a constant.
 func baud(t *testing.T, path string) int {
+	t.Helper()
+	return map[uint32]int{unix.B9600: 9600, unix.B19200: 19200}[settings(t, path, unix.TCGETS).Cflag&unix.CBAUD]
+}
+
+// settings reads those of a line through a descriptor of its own.
+func settings(t *testing.T, path string, request uint) *unix.Termios {
 	t.Helper()
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.EBUSY) {
@@ -30,11 +36,11 @@ func baud(t *testing.T, path string) int {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	tio, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	tio, err := unix.IoctlGetTermios(fd, request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[uint32]int{unix.B9600: 9600, unix.B19200: 19200}[tio.Cflag&unix.CBAUD]
+	return tio
 }
 
 // machine writes the files of a made-up machine: a path that ends in -> is a

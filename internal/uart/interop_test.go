@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -182,19 +181,7 @@ func TestTapForPyserial(t *testing.T) {
 // rate reads the rate of a line, whether it has a constant or not.
 func rate(t *testing.T, path string) int {
 	t.Helper()
-	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-	if errors.Is(err, unix.EBUSY) {
-		t.Skip("TIOCEXCL keeps this user from looking; run as root")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	tio, err := unix.IoctlGetTermios(fd, unix.TCGETS2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return int(tio.Ospeed)
+	return int(settings(t, path, unix.TCGETS2).Ospeed)
 }
 
 // lines is a log whose lines can be waited for; those that find no room are
